@@ -1,0 +1,290 @@
+-- The state of pg_baton.
+--
+-- A task is three rows with three life times:
+--   baton.task       what was asked: written once (only metadata may change)
+--   baton.task_live  where it is: the one hot row, small, gone when the task ends
+--   baton.task_done  how it ended: written once
+-- A payload is therefore written once and never copied by a transition, the hot table stays as small
+-- as the work in flight, and what is finished weighs on nothing. Measured against one row updated in
+-- place, and against one row that moves: see docs/architecture.md.
+--
+-- The `leased` event of the last lease and the `final` event are not rows of the tape: they are these
+-- very rows, read as events by task_events. So the tape cannot disagree with the state.
+
+-- A plain CREATE SCHEMA: a schema that somebody put there before makes the install fail.
+CREATE SCHEMA baton;
+
+-- Tasks, runs and steps share one sequence: an id says what it is wherever it stands (the scope of a
+-- dispatch, the owner of a tape).
+CREATE SEQUENCE baton.id_seq AS bigint MAXVALUE 9007199254740991;
+-- The fence. CACHE 1: tokens grow in the order in which leases are granted.
+CREATE SEQUENCE baton.token_seq AS bigint MAXVALUE 9007199254740991 CACHE 1;
+-- Places in line. CACHE 1: the claim floors rest on their order.
+CREATE SEQUENCE baton.ready_seq AS bigint MAXVALUE 9007199254740991 CACHE 1;
+CREATE SEQUENCE baton.queue_id_seq AS int;
+
+-- The clock of all SQL: read where it is called, not where the transaction began. Inlined.
+CREATE FUNCTION baton._clock() RETURNS timestamptz LANGUAGE sql VOLATILE
+    AS 'SELECT pg_catalog.clock_timestamp()';
+
+-- States by number: a terminal state is 10 or more. The names live in the model; these two
+-- functions repeat them for SQL, and a test compares.
+CREATE FUNCTION baton._state_name(state smallint) RETURNS text LANGUAGE sql IMMUTABLE
+    AS $$SELECT CASE state
+        WHEN 0 THEN 'scheduled' WHEN 1 THEN 'blocked' WHEN 2 THEN 'ready' WHEN 3 THEN 'running' WHEN 4 THEN 'compensating'
+        WHEN 10 THEN 'completed' WHEN 11 THEN 'failed' WHEN 12 THEN 'cancelled' WHEN 13 THEN 'compensated' WHEN 14 THEN 'quarantined'
+    END$$;
+
+CREATE TABLE baton.queue (
+    queue_id         int PRIMARY KEY DEFAULT nextval('baton.queue_id_seq'),
+    name             text NOT NULL UNIQUE,
+    lease_ttl        interval NOT NULL,
+    max_attempts     int NOT NULL,
+    max_lost_leases  int NOT NULL,
+    backoff_base     interval NOT NULL,
+    backoff_max      interval NOT NULL,
+    max_runtime      interval,
+    on_lost          text NOT NULL,
+    on_final_queue   text,
+    on_final_states  text[],
+    -- The priorities ever used, bit (priority + 9): an acquire looks into these lanes only.
+    lanes            int NOT NULL DEFAULT 512,
+    created_at       timestamptz NOT NULL,
+    CONSTRAINT on_lost_is_known CHECK (on_lost IN ('requeue', 'requeue_unstarted', 'fail'))
+);
+
+CREATE TABLE baton.task (
+    task_id       bigint PRIMARY KEY,
+    run_id        bigint,
+    step_id       bigint,
+    redrive_of    bigint,
+    created_at    timestamptz NOT NULL,
+    queue_id      int NOT NULL,
+    max_attempts  int NOT NULL,
+    item_index    int,
+    priority      smallint NOT NULL,
+    name          text,
+    key           text,
+    payload       jsonb NOT NULL,
+    metadata      jsonb NOT NULL,
+    CONSTRAINT item_of_a_step_of_a_run CHECK ((step_id IS NULL) = (item_index IS NULL) AND (step_id IS NULL OR run_id IS NOT NULL))
+);
+-- A key is taken until its task is purged.
+CREATE UNIQUE INDEX task_key ON baton.task (queue_id, key) WHERE key IS NOT NULL;
+CREATE UNIQUE INDEX task_item ON baton.task (step_id, item_index) WHERE step_id IS NOT NULL;
+
+CREATE TABLE baton.task_live (
+    task_id              bigint PRIMARY KEY,
+    step_id              bigint,
+    -- The key whose slot it must hold to be ready: a step with max_parallel.
+    slot_key             bigint,
+    -- Its place in line, drawn anew whenever it gets in line (ready, or blocked for a slot).
+    ready_seq            bigint NOT NULL,
+    ready_at             timestamptz,
+    run_at               timestamptz,
+    lease_token          bigint,
+    leased_at            timestamptz,
+    lease_expires_at     timestamptz,
+    -- When somebody must look at the lease: its expiry when it was granted. Heartbeats do not touch
+    -- it, so that they stay heap-only; who looks moves it on.
+    check_at             timestamptz,
+    heartbeat_at         timestamptz,
+    started_at           timestamptz,
+    cancel_requested_at  timestamptz,
+    last_seq             bigint NOT NULL,
+    -- The place on the tape of this lease's `leased` event.
+    leased_seq           bigint,
+    queue_id             int NOT NULL,
+    attempt              int NOT NULL,
+    lost_leases          int NOT NULL,
+    state                smallint NOT NULL,
+    priority             smallint NOT NULL,
+    -- Which of its step's counters it is counted in.
+    shard                smallint,
+    owner                text,
+    cancel_reason        text,
+    -- One CHECK, on fixed-width columns: three on text cost 12.5 µs an update, one like this about 1.
+    CONSTRAINT running_iff_leased CHECK (
+        state IN (0, 1, 2, 3, 4)
+        AND (state = 3) = (lease_token IS NOT NULL)
+        AND (state = 3) = (lease_expires_at IS NOT NULL)
+        AND (state = 3) = (check_at IS NOT NULL)
+        AND (state = 3) = (owner IS NOT NULL)
+        AND (state = 3) = (leased_seq IS NOT NULL)
+        AND (state <> 0 OR run_at IS NOT NULL)
+        AND (state <> 1 OR slot_key IS NOT NULL))
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_insert_threshold = -1, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX task_live_ready ON baton.task_live (queue_id, priority, ready_seq) WHERE state = 2;
+CREATE INDEX task_live_overdue ON baton.task_live (queue_id, check_at) WHERE state = 3;
+CREATE INDEX task_live_scheduled ON baton.task_live (queue_id, run_at) WHERE state = 0;
+CREATE INDEX task_live_waiting ON baton.task_live (slot_key, ready_seq) WHERE state = 1;
+
+CREATE TABLE baton.task_done (
+    task_id              bigint PRIMARY KEY,
+    run_at               timestamptz,
+    lease_token          bigint,
+    leased_at            timestamptz,
+    heartbeat_at         timestamptz,
+    started_at           timestamptz,
+    cancel_requested_at  timestamptz,
+    finalized_at         timestamptz NOT NULL,
+    last_seq             bigint NOT NULL,
+    leased_seq           bigint,
+    queue_id             int NOT NULL,
+    attempt              int NOT NULL,
+    lost_leases          int NOT NULL,
+    state                smallint NOT NULL,
+    -- The holder of lease_token ended it: its replay is answered as such.
+    ended_by_lease       boolean NOT NULL,
+    owner                text,
+    reason               text,
+    result               jsonb,
+    error                jsonb,
+    CONSTRAINT done_is_terminal CHECK (state BETWEEN 10 AND 14)
+);
+
+CREATE TABLE baton.event (
+    -- A task's id, or a run's.
+    tape_id      bigint NOT NULL,
+    seq          bigint NOT NULL,
+    at           timestamptz NOT NULL,
+    lease_token  bigint,
+    kind         text NOT NULL,
+    dedup_key    text,
+    body         jsonb,
+    PRIMARY KEY (tape_id, seq)
+);
+CREATE UNIQUE INDEX event_dedup_key ON baton.event (tape_id, dedup_key) WHERE dedup_key IS NOT NULL;
+-- What a lease was answered when it was given back: its replay is answered the same.
+CREATE INDEX event_settled ON baton.event (tape_id, lease_token) WHERE kind IN ('retry_scheduled', 'released');
+
+-- A run is one execution. Its row is also its gate: who changes the run as a whole locks it first,
+-- before any of its tasks; who comes from a task tries it last, and never waits.
+CREATE TABLE baton.run (
+    run_id        bigint PRIMARY KEY,
+    last_seq      bigint NOT NULL DEFAULT 0,
+    created_at    timestamptz NOT NULL,
+    finalized_at  timestamptz,
+    state         smallint NOT NULL,
+    key           text,
+    metadata      jsonb NOT NULL,
+    CONSTRAINT final_iff_terminal CHECK ((state >= 10) = (finalized_at IS NOT NULL))
+);
+
+-- A step of a run: a group of items, or a single task (a group of one).
+CREATE TABLE baton.step (
+    step_id             bigint PRIMARY KEY,
+    run_id              bigint NOT NULL,
+    created_at          timestamptz NOT NULL,
+    queue_id            int NOT NULL,
+    total               int NOT NULL,
+    max_parallel        int,
+    -- The join: shards (rows of step_count) with items that are not terminal. 0: all have ended.
+    open_shards         int NOT NULL,
+    shards              smallint NOT NULL,
+    successor_queue_id  int,
+    name                text NOT NULL,
+    key                 text,
+    successor           text,
+    successor_payload   jsonb,
+    UNIQUE (run_id, name),
+    CONSTRAINT open_shards_in_range CHECK (open_shards BETWEEN 0 AND shards),
+    CONSTRAINT successor_has_queue CHECK ((successor IS NULL) = (successor_queue_id IS NULL))
+) WITH (fillfactor = 80);
+CREATE UNIQUE INDEX step_key ON baton.step (queue_id, key) WHERE key IS NOT NULL;
+
+-- A join is a counter under lock in the transaction that ends an item (counting siblings instead
+-- lost 1,990 joins of 2,000), split so that siblings do not queue behind one row. Whoever brings one
+-- of these to 0 takes it off step.open_shards.
+CREATE TABLE baton.step_count (
+    step_id    bigint NOT NULL,
+    shard      smallint NOT NULL,
+    remaining  int NOT NULL,
+    completed  int NOT NULL DEFAULT 0,
+    failed     int NOT NULL DEFAULT 0,
+    cancelled  int NOT NULL DEFAULT 0,
+    PRIMARY KEY (step_id, shard),
+    CONSTRAINT remaining_not_negative CHECK (remaining >= 0)
+) WITH (fillfactor = 50);
+
+-- At most one successor of a name per scope: a run, or a task without one.
+CREATE TABLE baton.dispatch (
+    scope_id   bigint NOT NULL,
+    task_id    bigint NOT NULL,
+    successor  text NOT NULL,
+    PRIMARY KEY (scope_id, successor)
+);
+
+-- A slot is a row held by a task; there is no counter beside it. The key of a bounded group is the
+-- step's id; a key with a name is an operator's.
+CREATE TABLE baton.slot_key (
+    slot_key  bigint PRIMARY KEY,
+    capacity  int NOT NULL CHECK (capacity >= 0),
+    name      text UNIQUE
+);
+CREATE TABLE baton.slot (
+    slot_key  bigint NOT NULL,
+    holder    bigint,
+    number    int NOT NULL,
+    PRIMARY KEY (slot_key, number)
+) WITH (fillfactor = 50);
+CREATE UNIQUE INDEX slot_holder ON baton.slot (holder, slot_key) WHERE holder IS NOT NULL;
+CREATE INDEX slot_free ON baton.slot (slot_key, number) WHERE holder IS NULL;
+
+-- What a transaction could not do without waiting for another one: an acquire or reap of the queue
+-- does it.
+CREATE TABLE baton.due (
+    due_id    bigint PRIMARY KEY,
+    step_id   bigint,
+    slot_key  bigint,
+    queue_id  int NOT NULL,
+    CONSTRAINT one_thing CHECK ((step_id IS NULL) <> (slot_key IS NULL))
+);
+CREATE INDEX due_queue ON baton.due (queue_id, due_id);
+CREATE SEQUENCE baton.due_id_seq AS bigint;
+
+-- Rules that hold below the functions too, so that even the owner's UPDATE cannot break them by
+-- accident.
+CREATE FUNCTION baton._refuse() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    RAISE EXCEPTION USING
+        ERRCODE = 'object_not_in_prerequisite_state',
+        MESSAGE = TG_ARGV[0],
+        DETAIL = TG_ARGV[1];
+END
+$$;
+
+CREATE TRIGGER what_was_asked_stays BEFORE UPDATE ON baton.task FOR EACH ROW
+    WHEN (ROW(OLD.task_id, OLD.run_id, OLD.step_id, OLD.redrive_of, OLD.created_at, OLD.queue_id, OLD.max_attempts, OLD.item_index, OLD.priority, OLD.name, OLD.key, OLD.payload)
+        IS DISTINCT FROM ROW(NEW.task_id, NEW.run_id, NEW.step_id, NEW.redrive_of, NEW.created_at, NEW.queue_id, NEW.max_attempts, NEW.item_index, NEW.priority, NEW.name, NEW.key, NEW.payload))
+    EXECUTE FUNCTION baton._refuse('a task cannot be changed', 'What was asked is written once; only metadata may change.');
+CREATE TRIGGER terminal_is_final BEFORE UPDATE ON baton.task_done FOR EACH ROW
+    EXECUTE FUNCTION baton._refuse('a finished task cannot be changed', 'A terminal state is final.');
+CREATE TRIGGER what_happened_stays BEFORE UPDATE ON baton.event FOR EACH ROW
+    EXECUTE FUNCTION baton._refuse('an event cannot be changed', 'The tape is only ever appended to.');
+-- The moves of the model; a test compares the two. UPDATE OF state: a heartbeat does not come here.
+CREATE TRIGGER only_legal_moves AFTER UPDATE OF state ON baton.task_live FOR EACH ROW
+    WHEN (OLD.state <> NEW.state AND NOT (
+           OLD.state = 2 AND NEW.state = 3
+        OR OLD.state = 3 AND NEW.state IN (0, 1, 2, 4)
+        OR OLD.state = 1 AND NEW.state = 2
+        OR OLD.state = 0 AND NEW.state IN (1, 2)
+        OR OLD.state = 2 AND NEW.state = 1))
+    EXECUTE FUNCTION baton._refuse('a task cannot make this move', 'See docs/state-machine.md for the moves that exist.');
+
+-- A dump keeps every row and every sequence.
+DO $$
+DECLARE
+    relation regclass;
+BEGIN
+    FOR relation IN
+        SELECT c.oid FROM pg_catalog.pg_class c
+        WHERE c.relnamespace = 'baton'::pg_catalog.regnamespace AND c.relkind IN ('r', 'S') ORDER BY c.oid
+    LOOP
+        PERFORM pg_catalog.pg_extension_config_dump(relation, '');
+    END LOOP;
+END
+$$;

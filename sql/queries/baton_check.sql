@@ -1,0 +1,119 @@
+-- The invariants of the contract, each counted again from the rows. $1: finished tasks and their tapes too.
+-- Takes no lock.
+WITH broken (invariant, object, object_id, detail) AS (
+    -- L3: a task is live or done, not both, and is what was asked.
+    SELECT 'L3', 'task', l.task_id, 'live and done at once' FROM baton.task_live l JOIN baton.task_done d USING (task_id)
+    UNION ALL
+    SELECT 'L3', 'task', l.task_id, 'live without what was asked' FROM baton.task_live l
+    WHERE NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = l.task_id AND t.queue_id = l.queue_id AND t.priority = l.priority AND t.step_id IS NOT DISTINCT FROM l.step_id)
+    UNION ALL
+    SELECT 'L3', 'task', l.task_id, 'state and lease disagree' FROM baton.task_live l
+    WHERE (l.state = 3) <> (l.lease_token IS NOT NULL AND l.owner IS NOT NULL AND l.lease_expires_at IS NOT NULL AND l.check_at IS NOT NULL AND l.leased_seq IS NOT NULL)
+    UNION ALL
+    SELECT 'L3', 'task', t.task_id, 'neither live nor done' FROM baton.task t
+    WHERE $1 AND NOT EXISTS (SELECT FROM baton.task_live l WHERE l.task_id = t.task_id) AND NOT EXISTS (SELECT FROM baton.task_done d WHERE d.task_id = t.task_id)
+    UNION ALL
+    SELECT 'L3', 'task', d.task_id, 'done without what was asked' FROM baton.task_done d
+    WHERE $1 AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = d.task_id AND t.queue_id = d.queue_id)
+    -- A1, A2: no token is held twice, and none is beyond the sequence.
+    UNION ALL
+    SELECT 'A1', 'task', min(l.task_id), 'lease token ' || l.lease_token || ' is held by ' || count(*) || ' tasks' FROM baton.task_live l
+    WHERE l.lease_token IS NOT NULL GROUP BY l.lease_token HAVING count(*) > 1
+    UNION ALL
+    SELECT 'A2', 'task', l.task_id, 'lease token ' || l.lease_token || ' was never drawn' FROM baton.task_live l
+    WHERE l.lease_token > (SELECT last_value FROM baton.token_seq)
+    UNION ALL
+    SELECT 'A2', 'task', l.task_id, 'lease token ' || l.lease_token || ' is not greater than an earlier one' FROM baton.task_live l
+    WHERE EXISTS (SELECT FROM baton.event e WHERE e.tape_id = l.task_id AND e.kind = 'leased' AND e.lease_token >= l.lease_token)
+    -- V1: an expired lease is found by who looks for it; a line's entry is on the line.
+    UNION ALL
+    SELECT 'V1', 'task', l.task_id, 'expires before anybody looks' FROM baton.task_live l
+    WHERE l.state = 3 AND l.check_at > l.lease_expires_at
+    UNION ALL
+    SELECT 'V1', 'task', l.task_id, 'its priority is no lane of its queue' FROM baton.task_live l
+    WHERE NOT EXISTS (SELECT FROM baton.queue q WHERE q.queue_id = l.queue_id AND q.lanes & (1 << (l.priority + 9)) <> 0)
+    UNION ALL
+    SELECT 'V1', 'task', l.task_id, 'place in line was never drawn' FROM baton.task_live l
+    WHERE l.ready_seq > (SELECT last_value FROM baton.ready_seq)
+    -- E1, E2: seq is dense from 1; `final` is last (by construction), and nothing stands at or behind it.
+    UNION ALL
+    SELECT 'E1', 'task', l.task_id, 'tape has ' || c.events || ' events up to ' || coalesce(c.highest, 0) || ', the task counts ' || l.last_seq
+    FROM baton.task_live l
+    CROSS JOIN LATERAL (
+        SELECT count(*) + (l.leased_seq IS NOT NULL)::int AS events, greatest(max(e.seq), l.leased_seq) AS highest,
+               count(*) FILTER (WHERE e.seq = l.leased_seq) AS twice
+        FROM baton.event e WHERE e.tape_id = l.task_id) c
+    WHERE c.events <> l.last_seq OR coalesce(c.highest, 0) <> l.last_seq OR c.twice > 0
+    UNION ALL
+    SELECT 'E1', 'task', d.task_id, 'tape has ' || c.events || ' events up to ' || coalesce(c.highest, 0) || ', final is ' || d.last_seq
+    FROM baton.task_done d
+    CROSS JOIN LATERAL (
+        SELECT count(*) + (d.leased_seq IS NOT NULL)::int AS events, greatest(max(e.seq), d.leased_seq) AS highest,
+               count(*) FILTER (WHERE e.seq = d.leased_seq) AS twice
+        FROM baton.event e WHERE e.tape_id = d.task_id) c
+    WHERE $1 AND (c.events <> d.last_seq - 1 OR coalesce(c.highest, 0) <> d.last_seq - 1 OR c.twice > 0)
+    UNION ALL
+    SELECT 'E2', 'task', e.tape_id, 'a final event of its own' FROM baton.event e WHERE $1 AND e.kind = 'final'
+    -- D4: a group's counters equal a recount.
+    UNION ALL
+    SELECT 'D4', 'step', s.step_id, 'counts ' || r.counted || ', a recount gives ' || r.recounted
+    FROM baton.step s
+    CROSS JOIN LATERAL (
+        SELECT (SELECT ROW(sum(c.remaining), sum(c.completed), sum(c.failed), sum(c.cancelled))::text FROM baton.step_count c WHERE c.step_id = s.step_id) AS counted,
+               (SELECT ROW(count(*) FILTER (WHERE d.state IS NULL), count(*) FILTER (WHERE d.state = 10),
+                           count(*) FILTER (WHERE d.state IN (11, 14)), count(*) FILTER (WHERE d.state IN (12, 13)))::text
+                FROM baton.task t LEFT JOIN baton.task_done d USING (task_id) WHERE t.step_id = s.step_id) AS recounted) r
+    WHERE ($1 OR s.open_shards > 0) AND r.counted <> r.recounted
+    UNION ALL
+    SELECT 'D4', 'step', s.step_id, 'open_shards is ' || s.open_shards || ', a recount gives ' || c.open
+    FROM baton.step s
+    CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE c.remaining > 0) AS open FROM baton.step_count c WHERE c.step_id = s.step_id) c
+    WHERE ($1 OR s.open_shards > 0) AND c.open <> s.open_shards
+    UNION ALL
+    SELECT 'D4', 'step', s.step_id, 'has ' || c.tasks || ' of ' || s.total || ' tasks'
+    FROM baton.step s
+    CROSS JOIN LATERAL (SELECT count(*) AS tasks FROM baton.task t WHERE t.step_id = s.step_id) c
+    WHERE ($1 OR s.open_shards > 0) AND c.tasks <> s.total
+    -- D2: a satisfied join of a built-in successor is dispatched, or due.
+    UNION ALL
+    SELECT 'D2', 'step', s.step_id, 'successor "' || s.successor || '" is not dispatched'
+    FROM baton.step s JOIN baton.run r USING (run_id)
+    WHERE s.open_shards = 0 AND s.successor IS NOT NULL AND r.state = 0
+      AND NOT EXISTS (SELECT FROM baton.dispatch d WHERE d.scope_id = s.run_id AND d.successor = s.successor)
+      AND NOT EXISTS (SELECT FROM baton.due u WHERE u.step_id = s.step_id)
+    -- D1: what was dispatched exists.
+    UNION ALL
+    SELECT 'D1', 'task', d.task_id, 'successor "' || d.successor || '" was dispatched and is not there'
+    FROM baton.dispatch d WHERE $1 AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = d.task_id)
+    -- D3: never early.
+    UNION ALL
+    SELECT 'D3', 'step', s.step_id, 'successor "' || s.successor || '" is dispatched and items remain'
+    FROM baton.step s JOIN baton.dispatch d ON d.scope_id = s.run_id AND d.successor = s.successor
+    JOIN baton.task t ON t.task_id = d.task_id AND t.name = s.successor
+    WHERE s.open_shards > 0 AND s.successor IS NOT NULL
+    -- S1, S2: a slot is held by exactly the tasks that are entitled to it.
+    UNION ALL
+    SELECT 'S1', 'slot_key', k.slot_key, h.holders || ' holders, capacity ' || k.capacity
+    FROM baton.slot_key k
+    CROSS JOIN LATERAL (SELECT count(s.holder) AS holders FROM baton.slot s WHERE s.slot_key = k.slot_key) h
+    WHERE h.holders > k.capacity
+    UNION ALL
+    SELECT 'S2', 'slot_key', s.slot_key, 'slot ' || s.number || ' is held by task ' || s.holder || ', which is not entitled to it'
+    FROM baton.slot s
+    WHERE s.holder IS NOT NULL
+      AND NOT EXISTS (SELECT FROM baton.task_live l WHERE l.task_id = s.holder AND l.slot_key = s.slot_key AND l.state IN (2, 3, 4))
+    UNION ALL
+    SELECT 'S2', 'task', l.task_id, baton._state_name(l.state) || ' without a slot'
+    FROM baton.task_live l
+    WHERE l.slot_key IS NOT NULL AND l.state IN (2, 3, 4)
+      AND NOT EXISTS (SELECT FROM baton.slot s WHERE s.slot_key = l.slot_key AND s.holder = l.task_id)
+    -- S4: nobody waits for a slot that is free, unless the hand-over is due.
+    UNION ALL
+    SELECT 'S4', 'slot_key', s.slot_key, 'slot ' || min(s.number) || ' is free and tasks wait for it'
+    FROM baton.slot s
+    WHERE s.holder IS NULL
+      AND EXISTS (SELECT FROM baton.task_live l WHERE l.slot_key = s.slot_key AND l.state = 1)
+      AND NOT EXISTS (SELECT FROM baton.due u WHERE u.slot_key = s.slot_key)
+    GROUP BY s.slot_key
+)
+SELECT invariant, object, object_id, detail FROM broken ORDER BY invariant, object, object_id, detail

@@ -1,0 +1,15 @@
+-- The holder of the current token ends its task: the live row goes, the done row comes, and it is the
+-- final event. Locks the task as DELETE does (FOR UPDATE).
+WITH ended AS (
+    DELETE FROM baton.task_live
+    WHERE task_id = $1 AND lease_token = $2 AND state = 3
+    RETURNING task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, last_seq, leased_seq,
+        queue_id, attempt, lost_leases, owner, step_id, slot_key, shard
+), done AS (
+    INSERT INTO baton.task_done (task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, finalized_at, last_seq, leased_seq, queue_id, attempt, lost_leases, state, ended_by_lease, owner, reason, result, error)
+    SELECT task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, baton._clock(), last_seq + 1, leased_seq,
+        queue_id, attempt, lost_leases, $3, true, owner, $6, $4, $5
+    FROM ended
+    RETURNING finalized_at
+)
+SELECT d.finalized_at, e.queue_id, e.step_id, e.slot_key, e.shard FROM ended e CROSS JOIN done d

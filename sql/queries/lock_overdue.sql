@@ -1,0 +1,17 @@
+-- The same for up to $3 leases that must be looked at. Locks the tasks FOR UPDATE, skipping what others
+-- hold.
+WITH locked AS MATERIALIZED (
+    SELECT * FROM baton.task_live
+    WHERE queue_id = $1 AND state = 3 AND check_at > $2 AND check_at <= (SELECT baton._clock())
+    ORDER BY queue_id, check_at LIMIT $3
+    FOR UPDATE SKIP LOCKED
+), k AS MATERIALIZED (
+    SELECT locked.*, baton._clock() AS now FROM locked
+)
+SELECT k.task_id, k.queue_id, k.step_id, k.slot_key, k.shard, k.state, k.lease_token, k.owner, k.lease_expires_at, k.attempt, k.lost_leases,
+    k.started_at IS NOT NULL, k.cancel_requested_at IS NOT NULL, k.cancel_reason,
+    k.lease_expires_at <= k.now, coalesce(k.lease_expires_at >= k.leased_at + q.max_runtime, false), coalesce(k.run_at <= k.now, true),
+    t.max_attempts, q.name, q.max_lost_leases, q.on_lost, q.backoff_base, q.backoff_max
+FROM k
+JOIN baton.task t USING (task_id)
+JOIN baton.queue q ON q.queue_id = k.queue_id

@@ -1,0 +1,26 @@
+//! Everything has a bound.
+
+pub const TTL_MIN: i64 = 100_000; // µs: 100 ms
+pub const TTL_MAX: i64 = 24 * 3600 * 1_000_000; // µs: 24 h
+/// An `interval` of a queue or a delay: ten years is far beyond use and far from overflow.
+pub const DELAY_MAX: i64 = 10 * 366 * 24 * 3600 * 1_000_000;
+pub const NAME_BYTES: usize = 255;
+pub const PRIORITY: i32 = 9;
+pub const MAX_TASKS: i32 = 1_000;
+pub const CREATE_MANY: usize = 10_000;
+pub const ITEMS: usize = 100_000;
+pub const ATTEMPTS: i32 = 10_000;
+/// Due tasks made ready by one acquire or reap, and due hand-overs worked off.
+pub const SWEEP: i32 = 100;
+/// Ids named in `dispatched`.
+pub const DISPATCHED: usize = 100;
+/// Steps named in `needs`.
+pub const NEEDS: usize = 1_000;
+/// Counter rows of the widest group.
+const SHARDS: u32 = 64;
+
+/// In how many rows the join counter of a group is split: about the square root of its width, so
+/// that neither the rows nor the parent they report to become the place where siblings queue.
+pub fn shards(total: usize) -> i16 {
+    ((total as f64).sqrt().ceil() as u32).clamp(1, SHARDS) as i16
+}

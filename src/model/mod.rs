@@ -1,0 +1,10 @@
+//! The rules, and nothing else: no SQL, no clock, no server. What is decided here is decided the
+//! same way by every verb, and is tested without a database (`tests/model.rs`).
+
+pub mod backoff;
+pub mod claim_floor;
+pub mod ending;
+pub mod limits;
+pub mod outcome;
+pub mod state;
+pub mod transition;

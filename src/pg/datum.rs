@@ -1,0 +1,175 @@
+//! Values at the SQL edge that pgrx would copy or parse on the way: a payload is passed on as it
+//! came (through Rust's JSON it would be parsed and printed), a time is its 64-bit integer.
+
+use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
+use pgrx::datum::{Datum, UnboxDatum};
+use pgrx::memcxt::PgMemoryContexts;
+use pgrx::nullable::Nullable;
+use pgrx::pgrx_sql_entity_graph::metadata::{
+    ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
+};
+use pgrx::prelude::*;
+
+/// A `jsonb` value, untouched: a pointer to the server's own bytes.
+#[derive(Clone, Copy)]
+pub struct Jsonb(pg_sys::Datum);
+
+/// A `timestamptz`: microseconds since 2000-01-01 UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instant(pub i64);
+
+impl Instant {
+    pub fn is_finite(self) -> bool {
+        self.0 != i64::MIN && self.0 != i64::MAX
+    }
+}
+
+impl Jsonb {
+    /// The bytes the value takes when stored uncompressed.
+    pub fn bytes(self) -> usize {
+        // SAFETY: the datum is a valid varlena, as received from the server.
+        unsafe { pg_sys::toast_raw_datum_size(self.0) - pg_sys::VARHDRSZ }
+    }
+
+    /// Whether the value is a JSON object.
+    pub fn is_object(self) -> bool {
+        const IS_OBJECT: u32 = 0x2000_0000; // JB_FOBJECT, utils/jsonb.h
+        // SAFETY: a detoasted jsonb starts with its 32-bit container header, behind the length word.
+        unsafe {
+            let value = pg_sys::pg_detoast_datum(self.0.cast_mut_ptr());
+            let header = value
+                .cast::<u8>()
+                .add(pg_sys::VARHDRSZ)
+                .cast::<u32>()
+                .read_unaligned();
+            header & IS_OBJECT != 0
+        }
+    }
+
+    /// From text that is known to be JSON.
+    pub fn from_text(text: &str) -> Jsonb {
+        let text = std::ffi::CString::new(text).expect("JSON text has no NUL byte");
+        // SAFETY: jsonb_in takes one C string and returns a new jsonb or raises.
+        let datum = unsafe {
+            pgrx::fcinfo::direct_function_call_as_datum(
+                pg_sys::jsonb_in,
+                &[Some(text.as_ptr().into())],
+            )
+        };
+        Jsonb(datum.expect("jsonb_in returns a value"))
+    }
+
+    pub fn empty_object() -> Jsonb {
+        Jsonb::from_text("{}")
+    }
+}
+
+impl FromDatum for Jsonb {
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _: pg_sys::Oid,
+    ) -> Option<Self> {
+        (!is_null).then_some(Jsonb(datum))
+    }
+
+    unsafe fn from_datum_in_memory_context(
+        mut memory_context: PgMemoryContexts,
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _: pg_sys::Oid,
+    ) -> Option<Self> {
+        (!is_null).then(|| {
+            // SAFETY: a non-null datum of type jsonb is a varlena.
+            memory_context.switch_to(|_| unsafe {
+                Jsonb(pg_sys::pg_detoast_datum_copy(datum.cast_mut_ptr()).into())
+            })
+        })
+    }
+}
+
+// SAFETY: copies the element, because the array it comes from may be freed before it.
+unsafe impl UnboxDatum for Jsonb {
+    type As<'src> = Jsonb;
+
+    unsafe fn unbox<'src>(datum: Datum<'src>) -> Jsonb
+    where
+        Self: 'src,
+    {
+        unsafe {
+            let datum: pg_sys::Datum = std::mem::transmute(datum);
+            Jsonb(pg_sys::pg_detoast_datum_copy(datum.cast_mut_ptr()).into())
+        }
+    }
+}
+
+impl IntoDatum for Jsonb {
+    fn into_datum(self) -> Option<pg_sys::Datum> {
+        Some(self.0)
+    }
+
+    fn type_oid() -> pg_sys::Oid {
+        pg_sys::JSONBOID
+    }
+}
+
+impl FromDatum for Instant {
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _: pg_sys::Oid,
+    ) -> Option<Self> {
+        (!is_null).then(|| Instant(datum.value() as i64))
+    }
+}
+
+impl IntoDatum for Instant {
+    fn into_datum(self) -> Option<pg_sys::Datum> {
+        Some(self.0.into())
+    }
+
+    fn type_oid() -> pg_sys::Oid {
+        pg_sys::TIMESTAMPTZOID
+    }
+}
+
+macro_rules! sql_type {
+    ($rust:ty, $sql:literal) => {
+        // SAFETY: the SQL type named is the one that FromDatum and IntoDatum convert.
+        unsafe impl SqlTranslatable for $rust {
+            const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!($rust);
+            const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
+            const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> =
+                Ok(SqlMappingRef::literal($sql));
+            const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
+                Ok(ReturnsRef::One(SqlMappingRef::literal($sql)));
+        }
+
+        // SAFETY: as above.
+        unsafe impl<'fcx> ArgAbi<'fcx> for $rust {
+            unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+                unsafe {
+                    arg.unbox_arg_using_from_datum()
+                        .expect("argument is not null")
+                }
+            }
+
+            unsafe fn unbox_nullable_arg(arg: Arg<'_, 'fcx>) -> Nullable<Self> {
+                unsafe { arg.unbox_arg_using_from_datum::<Self>().into() }
+            }
+        }
+
+        // SAFETY: as above.
+        unsafe impl BoxRet for $rust {
+            unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
+                match self.into_datum() {
+                    Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
+                    None => fcinfo.return_null(),
+                }
+            }
+        }
+    };
+}
+
+sql_type!(Jsonb, "jsonb");
+sql_type!(Instant, "timestamptz");

@@ -1,0 +1,8 @@
+//! The server, seen from Rust: the only place with `unsafe`.
+
+pub mod datum;
+pub mod error;
+pub mod session;
+pub mod settings;
+pub mod statement;
+pub mod xact;

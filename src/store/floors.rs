@@ -1,0 +1,113 @@
+//! Where this backend's scans start: one claim floor per line, in the backend's memory.
+//!
+//! A floor learned in a transaction rests on what that transaction saw, its own claims included; so it
+//! counts for later transactions only once that one has committed.
+
+use crate::model::claim_floor::{ClaimFloor, Seen};
+use crate::pg::{datum::Instant, xact};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// A line of tasks: an index over a position that only grows.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Line {
+    Ready { queue_id: i32, priority: i16 },
+    Waiting { slot_key: i64 },
+    Overdue { queue: String },
+    Scheduled { queue: String },
+}
+
+impl Line {
+    fn is_of_times(&self) -> bool {
+        matches!(self, Line::Overdue { .. } | Line::Scheduled { .. })
+    }
+}
+
+/// More lines than this are forgotten rather than remembered: the next scan starts at the beginning.
+const LINES: usize = 4_096;
+
+#[derive(Default)]
+struct Floors {
+    /// The installation the lines belong to; another one has other lines.
+    home: u32,
+    kept: HashMap<Line, ClaimFloor>,
+    learned: HashMap<Line, ClaimFloor>,
+}
+
+thread_local! {
+    static FLOORS: RefCell<Floors> = RefCell::default();
+}
+
+/// A scan of a line about to begin.
+pub struct Scan {
+    line: Line,
+    start: i64,
+    xmin: u64,
+}
+
+/// Begins a scan.
+pub fn scan(line: Line) -> Scan {
+    xact::on_end(end);
+    let xmin = xact::snapshot_xmin();
+    let now = xact::clock();
+    FLOORS.with_borrow_mut(|floors| {
+        let home = xact::home();
+        if floors.home != home {
+            *floors = Floors {
+                home,
+                ..Floors::default()
+            };
+        }
+        let floor = floors.learned.get(&line).or_else(|| floors.kept.get(&line));
+        let start = floor.map_or(i64::MIN, |floor| {
+            if line.is_of_times() {
+                floor.start_of_times(xmin, now)
+            } else {
+                floor.start(xmin, now)
+            }
+        });
+        Scan { line, start, xmin }
+    })
+}
+
+impl Scan {
+    /// Where it starts, exclusive.
+    pub fn start(&self) -> i64 {
+        self.start
+    }
+
+    pub fn start_time(&self) -> Instant {
+        Instant(self.start)
+    }
+
+    /// Tells what it saw: its first visible entry, and the highest position drawn so far.
+    pub fn end(self, first: Option<i64>, drawn: i64) {
+        let seen = Seen {
+            first,
+            drawn,
+            next_xid: xact::next_id(),
+            xmin: self.xmin,
+            now: xact::clock(),
+        };
+        FLOORS.with_borrow_mut(|floors| {
+            if floors.learned.len() + floors.kept.len() > LINES {
+                floors.kept.clear();
+            }
+            let kept = &floors.kept;
+            let floor = floors
+                .learned
+                .entry(self.line)
+                .or_insert_with_key(|line| kept.get(line).copied().unwrap_or_default());
+            floor.learn(self.start, &seen);
+        });
+    }
+}
+
+fn end(stands: bool) {
+    FLOORS.with_borrow_mut(|floors| {
+        let learned = std::mem::take(&mut floors.learned);
+        if stands {
+            floors.kept.extend(learned);
+        }
+    });
+}

@@ -1,0 +1,398 @@
+//! Leases: granted, kept, given back, lost, and ended with their task.
+
+use crate::model::ending::{Lease, OnLost};
+use crate::model::state::State;
+use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::session::Session;
+use crate::pg::statement::{Row, Rows};
+use crate::statements;
+use crate::store::floors::{self, Line};
+use crate::store::task::state;
+use pgrx::datum::Interval;
+
+statements! {
+    CLAIM = "claim.sql",
+    LEASE = "lease.sql",
+    LOCK_BY_ID = "lock_by_id.sql",
+    LOCK_BY_TOKEN = "lock_by_token.sql",
+    LOCK_OVERDUE = "lock_overdue.sql",
+    TOUCH_OVERDUE = "touch_overdue.sql",
+    PROMOTE = "promote.sql",
+    MAKE_READY = "make_ready.sql",
+    MAKE_BLOCKED = "make_blocked.sql",
+    START = "start.sql",
+    HEARTBEAT = "heartbeat.sql",
+    REQUIRE_LEASE = "require_lease.sql",
+    FINALIZE = "finalize.sql",
+    END_TASK = "end_task.sql",
+    END_LEASE = "end_lease.sql",
+    SETTLED = "settled.sql",
+    REQUEST_CANCEL = "request_cancel.sql",
+}
+
+/// A lease as it is handed to its worker.
+pub struct Leased {
+    pub task_id: i64,
+    pub lease_token: i64,
+    pub lease_expires_at: Instant,
+    pub attempt: i32,
+    pub lost_leases: i32,
+    pub name: Option<String>,
+    pub key: Option<String>,
+    pub payload: Jsonb,
+    pub run_id: Option<i64>,
+    pub item_index: Option<i32>,
+    pub metadata: Jsonb,
+}
+
+/// Who takes a lease, and for how long.
+pub struct Taker<'a> {
+    pub owner: &'a str,
+    pub ttl: Interval,
+    pub max_runtime: Option<Interval>,
+}
+
+fn leased(task_id: i64, row: &mut Row) -> Leased {
+    Leased {
+        task_id,
+        lease_token: row.get(),
+        lease_expires_at: row.get(),
+        attempt: row.get(),
+        lost_leases: row.get(),
+        name: row.get(),
+        key: row.get(),
+        payload: row.get(),
+        run_id: row.get(),
+        item_index: row.get(),
+        metadata: row.get(),
+    }
+}
+
+/// Leases up to `max` ready tasks of a lane, in the order of their places.
+pub fn claim(
+    session: &Session,
+    queue_id: i32,
+    priority: i16,
+    max: i32,
+    taker: &Taker,
+) -> Vec<Leased> {
+    let scan = floors::scan(Line::Ready { queue_id, priority });
+    let args = [
+        queue_id.into(),
+        priority.into(),
+        scan.start().into(),
+        i64::from(max).into(),
+        taker.owner.into(),
+        taker.ttl.into(),
+        taker.max_runtime.into(),
+    ];
+    let (mut first, mut drawn) = (None, i64::MIN);
+    let rows = CLAIM.with(|s| {
+        s.write(session, &args).all(|row| {
+            (first, drawn) = (row.get(), row.get());
+            row.get::<Option<i64>>().map(|task_id| leased(task_id, row))
+        })
+    });
+    scan.end(first, drawn);
+    let mut tasks: Vec<Leased> = rows.into_iter().flatten().collect();
+    tasks.sort_by_key(|task| task.lease_token); // tokens were drawn in the order of the places
+    tasks
+}
+
+/// Leases these tasks, ready and locked by this transaction.
+pub fn lease(session: &Session, task_ids: Vec<i64>, taker: &Taker) -> Vec<Leased> {
+    let args = [
+        task_ids.into(),
+        taker.owner.into(),
+        taker.ttl.into(),
+        taker.max_runtime.into(),
+    ];
+    let mut tasks = LEASE.with(|s| {
+        s.write(session, &args).all(|row| {
+            let task_id = row.get();
+            leased(task_id, row)
+        })
+    });
+    tasks.sort_by_key(|task| task.lease_token);
+    tasks
+}
+
+/// Where a task stands in its group.
+#[derive(Clone, Copy)]
+pub struct Place {
+    pub queue_id: i32,
+    pub step_id: Option<i64>,
+    pub slot_key: Option<i64>,
+    pub shard: Option<i16>,
+}
+
+/// A live task under its lock.
+pub struct Locked {
+    pub task_id: i64,
+    pub place: Place,
+    pub state: State,
+    pub lease_token: Option<i64>,
+    pub owner: Option<String>,
+    pub lease_expires_at: Option<Instant>,
+    pub cancel_reason: Option<String>,
+    pub expired: bool,
+    /// Its `run_at`, if any, has come.
+    pub due: bool,
+    pub lease: Lease,
+    pub queue: String,
+    pub backoff_base: Interval,
+    pub backoff_max: Interval,
+}
+
+fn locked(row: &mut Row) -> Locked {
+    let task_id = row.get();
+    let queue_id = row.get();
+    let place = Place {
+        queue_id,
+        step_id: row.get(),
+        slot_key: row.get(),
+        shard: row.get(),
+    };
+    let state = state(row);
+    let lease_token = row.get();
+    let owner = row.get();
+    let lease_expires_at = row.get();
+    let attempt = row.get();
+    let lost_leases = row.get();
+    let started = row.get();
+    let cancel_requested = row.get();
+    let cancel_reason = row.get();
+    let expired: Option<bool> = row.get();
+    let timed_out = row.get();
+    let due = row.get();
+    let max_attempts = row.get();
+    let queue = row.get();
+    let max_lost_leases = row.get();
+    let on_lost: String = row.get();
+    Locked {
+        task_id,
+        place,
+        state,
+        lease_token,
+        owner,
+        lease_expires_at,
+        cancel_reason,
+        expired: expired.unwrap_or(false),
+        due,
+        lease: Lease {
+            attempt,
+            max_attempts,
+            lost_leases,
+            max_lost_leases,
+            started,
+            cancel_requested,
+            timed_out,
+            on_lost: OnLost::parse(&on_lost).expect("the table holds known policies only"),
+        },
+        queue,
+        backoff_base: row.get(),
+        backoff_max: row.get(),
+    }
+}
+
+/// Waits for the task's lock.
+pub fn lock_by_id(session: &Session, task_id: i64) -> Option<Locked> {
+    LOCK_BY_ID.with(|s| s.write(session, &[task_id.into()]).first(locked))
+}
+
+/// Waits for the task's lock; `None` unless the token is current.
+pub fn lock_by_token(session: &Session, task_id: i64, token: i64) -> Option<Locked> {
+    LOCK_BY_TOKEN.with(|s| {
+        s.write(session, &[task_id.into(), token.into()])
+            .first(locked)
+    })
+}
+
+/// Up to `max` leases of a queue that must be looked at; never waits.
+pub fn lock_overdue(session: &Session, queue: &str, queue_id: i32, max: i32) -> Vec<Locked> {
+    let scan = floors::scan(Line::Overdue {
+        queue: queue.to_owned(),
+    });
+    let args = [
+        queue_id.into(),
+        scan.start_time().into(),
+        i64::from(max).into(),
+    ];
+    LOCK_OVERDUE.with(|s| s.write(session, &args).all(locked))
+}
+
+pub fn touch_overdue(session: &Session, task_ids: Vec<i64>) {
+    TOUCH_OVERDUE.with(|s| drop(s.write(session, &[task_ids.into()])));
+}
+
+/// Makes due tasks ready; returns those that need a slot first: (task, slot key).
+pub fn promote(session: &Session, queue: &str, queue_id: i32, max: i32) -> Vec<(i64, i64)> {
+    let scan = floors::scan(Line::Scheduled {
+        queue: queue.to_owned(),
+    });
+    let args = [
+        queue_id.into(),
+        scan.start_time().into(),
+        i64::from(max).into(),
+    ];
+    PROMOTE.with(|s| s.write(session, &args).all(|row| (row.get(), row.get())))
+}
+
+pub fn make_ready(session: &Session, task_id: i64) {
+    MAKE_READY.with(|s| drop(s.write(session, &[task_id.into()])));
+}
+
+pub fn make_blocked(session: &Session, task_id: i64) {
+    MAKE_BLOCKED.with(|s| drop(s.write(session, &[task_id.into()])));
+}
+
+/// The new expiry, if the token is live and the task not started.
+pub fn start(
+    session: &Session,
+    task_id: i64,
+    token: i64,
+    ttl: Option<Interval>,
+) -> Option<Instant> {
+    START.with(|s| {
+        s.write(session, &[task_id.into(), token.into(), ttl.into()])
+            .first(|row| row.get())
+    })
+}
+
+/// What a heartbeat by the holder of the current token came to.
+pub struct Beat {
+    pub live: bool,
+    pub extended: bool,
+    pub lease_expires_at: Instant,
+    pub cancel_requested: bool,
+}
+
+pub fn heartbeat(
+    session: &Session,
+    task_id: i64,
+    token: i64,
+    ttl: Option<Interval>,
+) -> Option<Beat> {
+    HEARTBEAT.with(|s| {
+        s.write(session, &[task_id.into(), token.into(), ttl.into()])
+            .first(|row| Beat {
+                live: row.get(),
+                extended: row.get(),
+                lease_expires_at: row.get(),
+                cancel_requested: row.get(),
+            })
+    })
+}
+
+/// Whether the lease is unexpired; `None`: the token is not current.
+pub fn require(session: &Session, task_id: i64, token: i64) -> Option<bool> {
+    REQUIRE_LEASE.with(|s| {
+        s.write(session, &[task_id.into(), token.into()])
+            .first(|row| row.get())
+    })
+}
+
+/// What a worker reports at the end.
+#[derive(Clone, Copy)]
+pub struct Report<'a> {
+    pub state: State,
+    pub result: Option<Jsonb>,
+    pub error: Option<Jsonb>,
+    pub reason: Option<&'a str>,
+}
+
+/// Ends the task if the token is current.
+pub fn finalize(
+    session: &Session,
+    task_id: i64,
+    token: i64,
+    report: &Report,
+) -> Option<(Instant, Place)> {
+    let args = [
+        task_id.into(),
+        token.into(),
+        report.state.code().into(),
+        report.result.into(),
+        report.error.into(),
+        report.reason.map(str::to_owned).into(),
+    ];
+    let read = |rows: Rows| {
+        rows.first(|row| {
+            let finalized_at = row.get();
+            let place = Place {
+                queue_id: row.get(),
+                step_id: row.get(),
+                slot_key: row.get(),
+                shard: row.get(),
+            };
+            (finalized_at, place)
+        })
+    };
+    FINALIZE.with(|s| read(s.write(session, &args)))
+}
+
+/// Ends a task that this transaction has locked.
+pub fn end_task(
+    session: &Session,
+    task_id: i64,
+    report: &Report,
+    by_lease: bool,
+    lost: bool,
+) -> Instant {
+    let args = [
+        task_id.into(),
+        report.state.code().into(),
+        report.reason.map(str::to_owned).into(),
+        report.result.into(),
+        report.error.into(),
+        by_lease.into(),
+        lost.into(),
+    ];
+    END_TASK
+        .with(|s| s.write(session, &args).first(|row| row.get()))
+        .expect("the task is locked by this transaction")
+}
+
+/// How a lease ends while its task lives on.
+pub struct GivenBack {
+    pub state: State,
+    /// The attempt stays counted.
+    pub used: bool,
+    pub loss_counted: bool,
+    pub delay: Interval,
+    pub event: &'static str,
+    pub error: Option<Jsonb>,
+}
+
+/// Ends the lease of a running task that this transaction has locked; returns its `run_at`.
+pub fn end_lease(session: &Session, task_id: i64, given_back: &GivenBack) -> Instant {
+    let args = [
+        task_id.into(),
+        given_back.state.code().into(),
+        given_back.used.into(),
+        given_back.loss_counted.into(),
+        given_back.delay.into(),
+        given_back.event.into(),
+        given_back.error.into(),
+    ];
+    END_LEASE
+        .with(|s| s.write(session, &args).first(|row| row.get()))
+        .expect("the task is locked by this transaction")
+}
+
+/// What a lease was answered when it was given back: the event, its `run_at`, and when that was.
+pub fn settled(session: &Session, task_id: i64, token: i64) -> Option<(String, Instant, Instant)> {
+    SETTLED.with(|s| {
+        s.write(session, &[task_id.into(), token.into()])
+            .first(|row| (row.get(), row.get(), row.get()))
+    })
+}
+
+pub fn request_cancel(session: &Session, task_id: i64, reason: Option<&str>, role: &str) {
+    let args = [
+        task_id.into(),
+        reason.map(str::to_owned).into(),
+        role.into(),
+    ];
+    REQUEST_CANCEL.with(|s| drop(s.write(session, &args)));
+}

@@ -1,0 +1,194 @@
+//! Tasks: created, found, read.
+
+use crate::model::outcome::Found;
+use crate::model::state::State;
+use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::session::Session;
+use crate::pg::statement::{Row, Rows};
+use crate::statements;
+
+statements! {
+    CREATE = "task_create.sql",
+    CREATE_MANY = "task_create_many.sql",
+    BY_KEY = "task_by_key.sql",
+    FOUND = "found.sql",
+    FINALIZED_SAME = "finalized_same.sql",
+    REASON = "done_reason.sql",
+    GET = "task_get.sql",
+    GET_BY_KEY = "task_get_by_key.sql",
+    ITEMS = "task_items.sql",
+}
+
+/// What is asked for.
+pub struct New {
+    pub queue: String,
+    pub payload: Jsonb,
+    pub name: Option<String>,
+    pub key: Option<String>,
+    pub priority: i16,
+    pub run_at: Option<Instant>,
+    pub max_attempts: Option<i32>,
+    pub metadata: Jsonb,
+}
+
+/// The queue it was asked for, and the task unless its key is taken.
+pub struct Created {
+    pub queue_id: i32,
+    pub lanes: i32,
+    pub task: Option<(i64, State)>,
+}
+
+pub fn state(row: &mut Row) -> State {
+    let code: i16 = row.get();
+    State::from_code(code).expect("the table holds known states only")
+}
+
+pub fn create(session: &Session, new: &New) -> Option<Created> {
+    let args = [
+        new.queue.as_str().into(),
+        new.payload.into(),
+        new.name.clone().into(),
+        new.key.clone().into(),
+        new.priority.into(),
+        new.run_at.into(),
+        new.max_attempts.into(),
+        new.metadata.into(),
+    ];
+    CREATE.with(|s| {
+        s.write(session, &args).first(|row| {
+            let (queue_id, lanes) = (row.get(), row.get());
+            let task_id: Option<i64> = row.get();
+            Created {
+                queue_id,
+                lanes,
+                task: task_id.map(|id| (id, state(row))),
+            }
+        })
+    })
+}
+
+/// What is asked for, many times over.
+pub struct NewMany {
+    pub queue_id: i32,
+    pub payloads: Vec<Jsonb>,
+    pub name: Option<String>,
+    pub keys: Option<Vec<Option<String>>>,
+    pub priority: i16,
+    pub run_at: Option<Instant>,
+    pub max_attempts: i32,
+}
+
+/// (ordinal, task id) of those that were created.
+pub fn create_many(session: &Session, new: &NewMany) -> Vec<(i64, i64)> {
+    let args = [
+        new.queue_id.into(),
+        new.payloads.clone().into(),
+        new.name.clone().into(),
+        new.priority.into(),
+        new.run_at.into(),
+        new.max_attempts.into(),
+        State::Ready.code().into(),
+        Jsonb::empty_object().into(),
+        new.keys.clone().into(),
+    ];
+    CREATE_MANY.with(|s| s.write(session, &args).all(|row| (row.get(), row.get())))
+}
+
+/// The holder of a key: its id, its state, and whether its payload is this one.
+pub fn by_key(
+    session: &Session,
+    queue_id: i32,
+    key: &str,
+    payload: Jsonb,
+) -> Option<(i64, State, bool)> {
+    BY_KEY.with(|s| {
+        s.write(session, &[queue_id.into(), key.into(), payload.into()])
+            .first(|row| (row.get(), state(row), row.get()))
+    })
+}
+
+/// A task as it stands, for the answer to a call that came too late.
+pub struct Standing {
+    pub found: Found,
+    pub last_seq: i64,
+    pub lease_expires_at: Option<Instant>,
+    pub cancel_requested: bool,
+    pub finalized_at: Option<Instant>,
+}
+
+pub fn find(session: &Session, task_id: i64) -> Option<Standing> {
+    FOUND.with(|s| {
+        s.write(session, &[task_id.into()]).first(|row| Standing {
+            found: Found {
+                state: state(row),
+                lease_token: row.get(),
+                ended_by_lease: row.get(),
+                expired: row.get(),
+                started: row.get(),
+            },
+            last_seq: row.get(),
+            lease_expires_at: row.get(),
+            cancel_requested: row.get(),
+            finalized_at: row.get(),
+        })
+    })
+}
+
+/// Whether a task ended with these very values.
+pub fn finalized_same(
+    session: &Session,
+    task_id: i64,
+    state: State,
+    result: Option<Jsonb>,
+    error: Option<Jsonb>,
+    reason: Option<&str>,
+) -> bool {
+    let args = [
+        task_id.into(),
+        state.code().into(),
+        result.into(),
+        error.into(),
+        reason.map(str::to_owned).into(),
+    ];
+    FINALIZED_SAME
+        .with(|s| s.write(session, &args).first(|row| row.get()))
+        .unwrap_or(false)
+}
+
+/// A task, whole: the columns of `task_get`, which reads them in its own order.
+pub fn get<T>(session: &Session, task_id: i64, read: impl FnOnce(&mut Row) -> T) -> Option<T> {
+    GET.with(|s| s.read(session, &[task_id.into()]).first(|row| read(row)))
+}
+
+pub fn get_by_key<T>(
+    session: &Session,
+    queue: &str,
+    key: &str,
+    read: impl FnOnce(&mut Row) -> T,
+) -> Option<T> {
+    GET_BY_KEY.with(|s| {
+        s.read(session, &[queue.into(), key.into()])
+            .first(|row| read(row))
+    })
+}
+
+/// (index, task, state, result, error)
+pub type Item = (i32, i64, String, Option<Jsonb>, Option<Jsonb>);
+
+pub fn items(session: &Session, run_id: i64, name: &str, after: i32, max: i32) -> Vec<Item> {
+    let args = [
+        run_id.into(),
+        name.into(),
+        after.into(),
+        i64::from(max).into(),
+    ];
+    let read = |rows: Rows| rows.all(|row| (row.get(), row.get(), row.get(), row.get(), row.get()));
+    ITEMS.with(|s| read(s.read(session, &args)))
+}
+
+/// Why a task ended.
+pub fn reason(session: &Session, task_id: i64) -> Option<String> {
+    REASON
+        .with(|s| s.write(session, &[task_id.into()]).first(|row| row.get()))
+        .flatten()
+}

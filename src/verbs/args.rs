@@ -1,0 +1,276 @@
+//! Arguments, checked before anything is stored: an error names the argument and says what is allowed.
+
+use crate::model::limits;
+use crate::model::state::State;
+use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::error::Misuse;
+use crate::pg::settings;
+use pgrx::datum::Interval;
+
+pub type Checked<T> = Result<T, Misuse>;
+
+/// The answer of a verb, or its error raised.
+pub fn answer<T>(result: Checked<T>) -> T {
+    result.unwrap_or_else(|misuse| misuse.raise())
+}
+
+pub fn required<T>(argument: &str, value: Option<T>) -> Checked<T> {
+    value.ok_or_else(|| Misuse::null(argument))
+}
+
+/// A name, a key, an owner, a kind.
+pub fn word(argument: &str, value: String) -> Checked<String> {
+    if (1..=limits::NAME_BYTES).contains(&value.len()) {
+        Ok(value)
+    } else {
+        Err(
+            Misuse::bad_value(format!("argument \"{argument}\" has {} bytes", value.len()))
+                .detail(format!("It must have 1 to {} bytes.", limits::NAME_BYTES)),
+        )
+    }
+}
+
+pub fn required_word(argument: &str, value: Option<String>) -> Checked<String> {
+    word(argument, required(argument, value)?)
+}
+
+pub fn optional_word(argument: &str, value: Option<String>) -> Checked<Option<String>> {
+    value.map(|value| word(argument, value)).transpose()
+}
+
+/// A free text that is kept: a reason.
+pub fn optional_text(argument: &str, value: Option<String>) -> Checked<Option<String>> {
+    optional_word(argument, value)
+}
+
+pub fn in_range(argument: &str, value: i32, min: i32, max: i32) -> Checked<i32> {
+    if (min..=max).contains(&value) {
+        Ok(value)
+    } else {
+        Err(
+            Misuse::bad_value(format!("argument \"{argument}\" is {value}"))
+                .detail(format!("It must be {min} to {max}.")),
+        )
+    }
+}
+
+/// A bound on rows: too small is a bad value, too large is over a limit.
+pub fn max_rows(argument: &str, value: Option<i32>, max: i32) -> Checked<i32> {
+    let value = required(argument, value)?;
+    if value > max {
+        return Err(
+            Misuse::over_limit(format!("argument \"{argument}\" is {value}"))
+                .detail(format!("It must be 1 to {max}.")),
+        );
+    }
+    in_range(argument, value, 1, max)
+}
+
+pub fn priority(value: Option<i32>) -> Checked<i16> {
+    let value = required("priority", value)?;
+    in_range("priority", value, -limits::PRIORITY, limits::PRIORITY).map(|value| value as i16)
+}
+
+pub fn max_attempts(value: Option<i32>) -> Checked<Option<i32>> {
+    value
+        .map(|value| in_range("max_attempts", value, 1, limits::ATTEMPTS))
+        .transpose()
+}
+
+/// An `interval` between two bounds in microseconds (a month counts 30 days, a day 24 hours).
+pub fn interval(
+    argument: &str,
+    value: Interval,
+    min: i64,
+    max: i64,
+    allowed: &str,
+) -> Checked<Interval> {
+    match i64::try_from(value.as_micros()) {
+        Ok(micros) if (min..=max).contains(&micros) => Ok(Interval::from_micros(micros)),
+        _ => Err(
+            Misuse::bad_value(format!("argument \"{argument}\" is out of range"))
+                .detail(format!("It must be {allowed}.")),
+        ),
+    }
+}
+
+pub fn ttl(argument: &str, value: Option<Interval>) -> Checked<Option<Interval>> {
+    value
+        .map(|value| {
+            interval(
+                argument,
+                value,
+                limits::TTL_MIN,
+                limits::TTL_MAX,
+                "100 ms to 24 hours",
+            )
+        })
+        .transpose()
+}
+
+pub fn delay(argument: &str, value: Interval) -> Checked<Interval> {
+    interval(argument, value, 0, limits::DELAY_MAX, "0 to 10 years")
+}
+
+pub fn run_at(value: Option<Instant>) -> Checked<Option<Instant>> {
+    match value {
+        Some(at) if !at.is_finite() => Err(Misuse::bad_value("argument \"run_at\" is infinite")
+            .detail("It must be a finite time.")),
+        value => Ok(value),
+    }
+}
+
+/// A payload, result, error, event body or metadata.
+pub fn json(argument: &str, value: Option<Jsonb>) -> Checked<Option<Jsonb>> {
+    match value {
+        Some(json) if json.bytes() > settings::max_payload_bytes() => Err(too_large(argument)
+            .detail(format!(
+                "It has {} bytes; at most {} are allowed (pg_baton.max_payload_bytes).",
+                json.bytes(),
+                settings::max_payload_bytes()
+            ))),
+        value => Ok(value),
+    }
+}
+
+fn too_large(argument: &str) -> Misuse {
+    Misuse::over_limit(format!("argument \"{argument}\" is too large"))
+}
+
+pub fn required_json(argument: &str, value: Option<Jsonb>) -> Checked<Jsonb> {
+    Ok(json(argument, Some(required(argument, value)?))?.expect("a value stays a value"))
+}
+
+pub fn metadata(value: Option<Jsonb>) -> Checked<Jsonb> {
+    let metadata = required_json("metadata", value)?;
+    if metadata.is_object() {
+        Ok(metadata)
+    } else {
+        Err(
+            Misuse::bad_value("argument \"metadata\" is not a JSON object")
+                .detail("It must be an object, such as {\"team\": \"billing\"}."),
+        )
+    }
+}
+
+/// Payloads, none of them NULL or too large.
+pub fn payloads(value: Option<Vec<Option<Jsonb>>>, max: usize) -> Checked<Vec<Jsonb>> {
+    elements("payloads", value, max)?
+        .into_iter()
+        .enumerate()
+        .map(|(i, payload)| required_json(&format!("payloads[{}]", i + 1), payload))
+        .collect()
+}
+
+/// The elements of an array, bounded in number.
+pub fn elements<T>(argument: &str, value: Option<Vec<T>>, max: usize) -> Checked<Vec<T>> {
+    let elements = required(argument, value)?;
+    if elements.len() > max {
+        return Err(Misuse::over_limit(format!(
+            "argument \"{argument}\" has {} elements",
+            elements.len()
+        ))
+        .detail(format!("At most {max} are allowed.")));
+    }
+    Ok(elements)
+}
+
+/// The elements of an array, none of them NULL.
+pub fn not_null<T>(argument: &str, elements: Vec<Option<T>>) -> Checked<Vec<T>> {
+    elements
+        .into_iter()
+        .enumerate()
+        .map(|(i, element)| required(&format!("{argument}[{}]", i + 1), element))
+        .collect()
+}
+
+pub fn same_length(first: (&str, usize), second: (&str, usize)) -> Checked<()> {
+    if first.1 == second.1 {
+        Ok(())
+    } else {
+        Err(Misuse::bad_value(format!(
+            "arguments \"{}\" and \"{}\" have {} and {} elements",
+            first.0, second.0, first.1, second.1
+        ))
+        .detail("They must have the same number of elements."))
+    }
+}
+
+/// An optional array parallel to another one: NULL stands for as many NULLs.
+pub fn parallel<T>(
+    argument: &str,
+    value: Option<Vec<Option<T>>>,
+    to: (&str, usize),
+) -> Checked<Vec<Option<T>>> {
+    match value {
+        None => Ok((0..to.1).map(|_| None).collect()),
+        Some(elements) => same_length(to, (argument, elements.len())).map(|()| elements),
+    }
+}
+
+/// A state that a worker may report.
+pub fn reported_state(argument: &str, value: Option<String>) -> Checked<State> {
+    let value = required(argument, value)?;
+    State::parse(&value)
+        .filter(|state| State::REPORTABLE.contains(state))
+        .ok_or_else(|| {
+            Misuse::bad_value(format!("argument \"{argument}\" is \"{value}\"")).detail(format!(
+                "It must be one of {}.",
+                State::REPORTABLE.map(State::name).join(", ")
+            ))
+        })
+}
+
+/// The kind of an event that a caller may write.
+pub fn kind(argument: &str, value: Option<String>) -> Checked<String> {
+    const RESERVED: [&str; 8] = [
+        "leased",
+        "started",
+        "lease_lost",
+        "retry_scheduled",
+        "released",
+        "cancel_requested",
+        "compensating",
+        "final",
+    ];
+    let kind = required_word(argument, value)?;
+    if RESERVED.contains(&kind.as_str()) || kind.starts_with("baton.") {
+        Err(
+            Misuse::bad_value(format!("event kind \"{kind}\" is reserved")).detail(format!(
+                "The functions themselves write {} and what starts with \"baton.\".",
+                RESERVED.join(", ")
+            )),
+        )
+    } else {
+        Ok(kind)
+    }
+}
+
+/// `slot_keys` names keys that an operator has set.
+pub fn slot_keys(value: Option<Vec<Option<String>>>) -> Checked<()> {
+    let keys = not_null("slot_keys", value.unwrap_or_default())?;
+    match keys.first() {
+        None => Ok(()),
+        Some(key) => Err(Misuse::no_slot_key(&word("slot_keys", key.clone())?)),
+    }
+}
+
+/// Pairs of task and token, none of them NULL.
+pub fn leases(
+    task_ids: Option<Vec<Option<i64>>>,
+    lease_tokens: Option<Vec<Option<i64>>>,
+    max: usize,
+) -> Checked<Vec<(i64, i64)>> {
+    let task_ids = not_null("task_ids", elements("task_ids", task_ids, max)?)?;
+    let tokens = not_null("lease_tokens", elements("lease_tokens", lease_tokens, max)?)?;
+    same_length(("task_ids", task_ids.len()), ("lease_tokens", tokens.len()))?;
+    Ok(task_ids.into_iter().zip(tokens).collect())
+}
+
+/// The positions of leases in the order in which their tasks are locked: by id. Unsorted batches deadlocked
+/// on each other.
+pub fn in_lock_order(leases: &[(i64, i64)]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..leases.len()).collect();
+    order.sort_by_key(|i| (leases[*i].0, *i));
+    order
+}

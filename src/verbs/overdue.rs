@@ -1,0 +1,198 @@
+//! What acquire and reap do for tasks that nobody else looks after: leases that ran out, scheduled tasks
+//! whose time has come, and work that others left.
+
+use super::advance::{self, Left, Slot};
+use crate::model::backoff;
+use crate::model::ending::{self, Ending};
+use crate::model::limits;
+use crate::model::state::State;
+use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::session::Session;
+use crate::pg::xact;
+use crate::store::lease::{self, GivenBack, Locked, Report};
+use pgrx::datum::Interval;
+
+/// What became of a task whose lease ran out.
+pub struct Swept {
+    pub task_id: i64,
+    pub state: State,
+}
+
+impl Swept {
+    /// The outcome word of a reap.
+    pub fn outcome(&self) -> &'static str {
+        match self.state {
+            State::Ready | State::Scheduled => "requeued",
+            state => state.name(),
+        }
+    }
+}
+
+/// Settles up to `max` leases of these queues that ran out, each re-checked under its lock; those that
+/// heartbeats have extended are looked at again when they run out. All tasks are locked before anything else
+/// is.
+pub fn sweep(session: &Session, queues: &[(&str, i32)], max: i32) -> Vec<Swept> {
+    let mut expired = Vec::new();
+    for (queue, queue_id) in queues {
+        let room = max - expired.len() as i32;
+        if room == 0 {
+            break;
+        }
+        let (gone, extended): (Vec<Locked>, Vec<Locked>) =
+            lease::lock_overdue(session, queue, *queue_id, room)
+                .into_iter()
+                .partition(|task| task.expired);
+        if !extended.is_empty() {
+            lease::touch_overdue(session, extended.iter().map(|task| task.task_id).collect());
+        }
+        expired.extend(gone);
+    }
+    if expired.is_empty() {
+        return Vec::new();
+    }
+    xact::force_id();
+    xact::make_durable();
+    let mut left = Vec::new();
+    let swept = expired
+        .iter()
+        .map(|task| {
+            let (state, _) = settle(session, task, ending::lost(&task.lease), None, &mut left);
+            Swept {
+                task_id: task.task_id,
+                state,
+            }
+        })
+        .collect();
+    advance::after(session, &left);
+    swept
+}
+
+/// Carries out how a lease of a locked, running task ends; returns the task's state and its `run_at`, and
+/// notes in `left` what must be advanced afterwards.
+pub fn settle(
+    session: &Session,
+    task: &Locked,
+    ending: Ending,
+    error: Option<Jsonb>,
+    left: &mut Vec<Left>,
+) -> (State, Option<Instant>) {
+    match ending {
+        Ending::Requeue { counted } => {
+            let run_at = lease::end_lease(
+                session,
+                task.task_id,
+                &GivenBack {
+                    state: State::Ready,
+                    used: false,
+                    loss_counted: counted,
+                    delay: Interval::from_micros(0),
+                    event: "lease_lost",
+                    error: None,
+                },
+            );
+            (State::Ready, Some(run_at))
+        }
+        Ending::Retry => {
+            let timed_out = Jsonb::from_text(r#"{"message": "timed_out"}"#);
+            let delay = retry_delay(task);
+            postpone(
+                session,
+                task,
+                delay,
+                true,
+                "retry_scheduled",
+                Some(error.unwrap_or(timed_out)),
+                left,
+            )
+        }
+        Ending::End { state, reason } => {
+            let lost = matches!(reason, "lost_leases" | "lease_lost");
+            let reason = match (state, &task.cancel_reason) {
+                (State::Cancelled, Some(reason)) => reason.as_str(),
+                _ => reason,
+            };
+            let report = Report {
+                state,
+                result: None,
+                error,
+                reason: Some(reason),
+            };
+            lease::end_task(session, task.task_id, &report, false, lost);
+            left.push(Left {
+                task_id: task.task_id,
+                ended: Some(state),
+                place: task.place,
+            });
+            (state, None)
+        }
+    }
+}
+
+/// The lease is given back, for now or for later. A task that must wait gives back its slot.
+pub fn postpone(
+    session: &Session,
+    task: &Locked,
+    delay: Interval,
+    used: bool,
+    event: &'static str,
+    error: Option<Jsonb>,
+    left: &mut Vec<Left>,
+) -> (State, Option<Instant>) {
+    let state = if delay.as_micros() > 0 {
+        State::Scheduled
+    } else {
+        State::Ready
+    };
+    let given_back = GivenBack {
+        state,
+        used,
+        loss_counted: false,
+        delay,
+        event,
+        error,
+    };
+    let run_at = lease::end_lease(session, task.task_id, &given_back);
+    if state == State::Scheduled {
+        left.push(Left {
+            task_id: task.task_id,
+            ended: None,
+            place: task.place,
+        });
+    }
+    (state, Some(run_at))
+}
+
+/// The queue's backoff for the attempt that has just failed.
+pub fn retry_delay(task: &Locked) -> Interval {
+    let micros = |interval: Interval| interval.as_micros() as i64;
+    Interval::from_micros(backoff::delay(
+        micros(task.backoff_base),
+        micros(task.backoff_max),
+        task.lease.attempt,
+        xact::random(),
+    ))
+}
+
+/// Makes scheduled tasks of a queue ready whose time has come, oldest first, bounded.
+pub fn promote(session: &Session, queue: &str, queue_id: i32) {
+    xact::force_id();
+    for (task_id, slot_key) in lease::promote(session, queue, queue_id, limits::SWEEP) {
+        promote_slotted(session, task_id, slot_key);
+    }
+}
+
+/// A scheduled task of a bounded group, due and locked, takes a slot or gets in line for one; tells whether it
+/// is ready.
+pub fn promote_slotted(session: &Session, task_id: i64, slot_key: i64) -> bool {
+    match advance::take_slot(session, slot_key, task_id) {
+        Slot::Taken => {
+            lease::make_ready(session, task_id);
+            true
+        }
+        Slot::None => {
+            lease::make_blocked(session, task_id);
+            false
+        }
+        Slot::Busy => false,
+    }
+}

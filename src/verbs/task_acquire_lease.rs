@@ -1,0 +1,135 @@
+use super::args::{self, Checked, answer};
+use super::{advance, overdue, queues};
+use crate::model::limits;
+use crate::model::state::State;
+use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::error::Misuse;
+use crate::pg::session::Session;
+use crate::pg::xact;
+use crate::store::floors::{self, Line};
+use crate::store::lease::{self, Leased, Taker};
+use crate::store::queue;
+use pgrx::prelude::*;
+
+/// Leases up to `max_tasks` tasks of a queue: overdue leases first, then the highest priority, then in the order
+/// in which they became ready.
+///
+/// Arguments: `queue`; `owner` (a name for people; it is no fence); `ttl` (100 ms to 24 hours; NULL: the queue's
+/// lease_ttl); `max_tasks` (1 to 1000).
+///
+/// Returns no row if nothing was claimable. (While another transaction that writes stays open, a task may be found
+/// up to 1 s late.) The token is authority for the outside world once this transaction has committed.
+///
+/// Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
+///
+/// Locks: the tasks, FOR UPDATE SKIP LOCKED: it never waits for a task. It also settles expired leases and
+/// makes scheduled tasks ready that are due, at most 100 each, and works off what others left.
+#[pg_extern(volatile, parallel_unsafe)]
+fn task_acquire_lease(
+    queue: Option<String>,
+    owner: Option<String>,
+    ttl: default!(Option<Interval>, "NULL"),
+    max_tasks: default!(Option<i32>, "1"),
+) -> TableIterator<
+    'static,
+    (
+        name!(task_id, i64),
+        name!(lease_token, i64),
+        name!(lease_expires_at, Instant),
+        name!(attempt, i32),
+        name!(lost_leases, i32),
+        name!(name, Option<String>),
+        name!(key, Option<String>),
+        name!(payload, Jsonb),
+        name!(run_id, Option<i64>),
+        name!(item_index, Option<i32>),
+        name!(metadata, Jsonb),
+    ),
+> {
+    let session = Session::verb(c"task_acquire_lease()");
+    let acquire = || -> Checked<Vec<Leased>> {
+        let queue = args::required_word("queue", queue)?;
+        let owner = args::required_word("owner", owner)?;
+        let ttl = args::ttl("ttl", ttl)?;
+        let max_tasks = args::max_rows("max_tasks", max_tasks, limits::MAX_TASKS)?;
+        acquire(&session, &queue, &owner, ttl, max_tasks)
+    };
+    TableIterator::new(answer(acquire()).into_iter().map(|task| {
+        (
+            task.task_id,
+            task.lease_token,
+            task.lease_expires_at,
+            task.attempt,
+            task.lost_leases,
+            task.name,
+            task.key,
+            task.payload,
+            task.run_id,
+            task.item_index,
+            task.metadata,
+        )
+    }))
+}
+
+fn acquire(
+    session: &Session,
+    name: &str,
+    owner: &str,
+    ttl: Option<Interval>,
+    max_tasks: i32,
+) -> Checked<Vec<Leased>> {
+    let overdue = floors::scan(Line::Overdue {
+        queue: name.to_owned(),
+    });
+    let scheduled = floors::scan(Line::Scheduled {
+        queue: name.to_owned(),
+    });
+    let Some(open) = queue::open(session, name, overdue, scheduled) else {
+        // The default queue exists after install, with nothing in it until its first use.
+        return if name == queues::DEFAULT {
+            Ok(Vec::new())
+        } else {
+            Err(Misuse::no_queue(name))
+        };
+    };
+    let taker = Taker {
+        owner,
+        ttl: ttl.unwrap_or(open.lease_ttl),
+        max_runtime: open.max_runtime,
+    };
+    let mut tasks = Vec::new();
+    if open.overdue {
+        let swept = overdue::sweep(
+            session,
+            &[(name, open.queue_id)],
+            limits::SWEEP.max(max_tasks),
+        );
+        let again: Vec<i64> = swept
+            .iter()
+            .filter(|task| task.state == State::Ready)
+            .map(|task| task.task_id)
+            .take(max_tasks as usize)
+            .collect();
+        if !again.is_empty() {
+            tasks = lease::lease(session, again, &taker);
+        }
+    }
+    if open.scheduled {
+        overdue::promote(session, name, open.queue_id);
+    }
+    if open.due {
+        xact::force_id();
+        advance::work_off_due(session, open.queue_id);
+    }
+    for priority in queue::priorities(open.lanes) {
+        let room = max_tasks - tasks.len() as i32;
+        if room == 0 {
+            break;
+        }
+        tasks.extend(lease::claim(session, open.queue_id, priority, room, &taker));
+    }
+    if !tasks.is_empty() {
+        xact::make_durable();
+    }
+    Ok(tasks)
+}

@@ -1,0 +1,158 @@
+use super::args::{self, Checked, answer};
+use super::{advance, overdue};
+use crate::model::ending::{self, Ending};
+use crate::model::state::State;
+use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::session::Session;
+use crate::pg::xact;
+use crate::store::lease::{self, Locked, Taker};
+use crate::store::{queue, task};
+use pgrx::prelude::*;
+
+/// Leases one task by its id.
+///
+/// Arguments: `task_id`; `owner`; `ttl` (100 ms to 24 hours; NULL: the queue's lease_ttl).
+///
+/// Outcomes: `not_found`, `terminal`, `held` (by whom, until when), `not_ready` (scheduled or blocked),
+/// `acquired`. An expired lease may be taken: it counts as lost, unless it was the caller's own; if that was one loss
+/// too many, the task ends and the answer is `terminal`.
+///
+/// Errors: 22004, 22023.
+///
+/// Locks: the task FOR UPDATE, waiting for it; what follows if an expired lease ends the task, as in task_finalize.
+#[pg_extern(volatile, parallel_unsafe)]
+fn task_acquire_lease_by_id(
+    task_id: Option<i64>,
+    owner: Option<String>,
+    ttl: default!(Option<Interval>, "NULL"),
+) -> TableIterator<
+    'static,
+    (
+        name!(outcome, String),
+        name!(state, Option<String>),
+        name!(lease_token, Option<i64>),
+        name!(lease_expires_at, Option<Instant>),
+        name!(attempt, Option<i32>),
+        name!(held_by, Option<String>),
+        name!(payload, Option<Jsonb>),
+    ),
+> {
+    let session = Session::verb(c"task_acquire_lease_by_id()");
+    let acquire = || -> Checked<Answer> {
+        let task_id = args::required("task_id", task_id)?;
+        let owner = args::required_word("owner", owner)?;
+        let ttl = args::ttl("ttl", ttl)?;
+        Ok(acquire(&session, task_id, &owner, ttl))
+    };
+    let answer = answer(acquire());
+    TableIterator::once((
+        answer.outcome.to_owned(),
+        answer.state.map(|state| state.name().to_owned()),
+        answer.lease_token,
+        answer.lease_expires_at,
+        answer.attempt,
+        answer.held_by,
+        answer.payload,
+    ))
+}
+
+#[derive(Default)]
+struct Answer {
+    outcome: &'static str,
+    state: Option<State>,
+    lease_token: Option<i64>,
+    lease_expires_at: Option<Instant>,
+    attempt: Option<i32>,
+    held_by: Option<String>,
+    payload: Option<Jsonb>,
+}
+
+fn acquire(session: &Session, task_id: i64, owner: &str, ttl: Option<Interval>) -> Answer {
+    xact::force_id();
+    let Some(task) = lease::lock_by_id(session, task_id) else {
+        return match task::find(session, task_id) {
+            None => Answer {
+                outcome: "not_found",
+                ..Answer::default()
+            },
+            Some(standing) => Answer {
+                outcome: "terminal",
+                state: Some(standing.found.state),
+                ..Answer::default()
+            },
+        };
+    };
+    if task.state == State::Running && !task.expired {
+        return Answer {
+            outcome: "held",
+            state: Some(task.state),
+            lease_expires_at: task.lease_expires_at,
+            held_by: task.owner,
+            ..Answer::default()
+        };
+    }
+    match free(session, &task, owner) {
+        State::Ready => {}
+        state => {
+            let outcome = if state.is_terminal() {
+                "terminal"
+            } else {
+                "not_ready"
+            };
+            return Answer {
+                outcome,
+                state: Some(state),
+                ..Answer::default()
+            };
+        }
+    }
+    xact::make_durable();
+    let queue = queue::by_name(session, &task.queue).expect("the queue of a live task exists");
+    let taker = Taker {
+        owner,
+        ttl: ttl.unwrap_or(queue.settings.lease_ttl),
+        max_runtime: queue.settings.max_runtime,
+    };
+    let leased = lease::lease(session, vec![task_id], &taker)
+        .pop()
+        .expect("the task is ready and locked by this transaction");
+    Answer {
+        outcome: "acquired",
+        state: Some(State::Running),
+        lease_token: Some(leased.lease_token),
+        lease_expires_at: Some(leased.lease_expires_at),
+        attempt: Some(leased.attempt),
+        held_by: Some(owner.to_owned()),
+        payload: Some(leased.payload),
+    }
+}
+
+/// Makes a locked task ready if its time or its former lease has run out; returns its state.
+fn free(session: &Session, task: &Locked, owner: &str) -> State {
+    match task.state {
+        State::Running => {
+            let ending = match ending::lost(&task.lease) {
+                Ending::Requeue { .. } if task.owner.as_deref() == Some(owner) => {
+                    Ending::Requeue { counted: false }
+                }
+                ending => ending,
+            };
+            xact::make_durable();
+            let mut left = Vec::new();
+            let (state, _) = overdue::settle(session, task, ending, None, &mut left);
+            advance::after(session, &left);
+            state
+        }
+        State::Scheduled if task.due => match task.place.slot_key {
+            None => {
+                lease::make_ready(session, task.task_id);
+                State::Ready
+            }
+            Some(slot_key) if overdue::promote_slotted(session, task.task_id, slot_key) => {
+                State::Ready
+            }
+            Some(_) => State::Blocked,
+        },
+        state => state,
+    }
+}

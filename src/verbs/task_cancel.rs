@@ -1,0 +1,75 @@
+use super::advance::{self, Left};
+use super::args::{self, Checked, answer};
+use crate::model::state::State;
+use crate::pg::session::Session;
+use crate::pg::xact;
+use crate::store::lease::{self, Report};
+use crate::store::task;
+use pgrx::prelude::*;
+
+/// Calls a task off. What is not running ends at once; what is running is asked to stop, or ended with force.
+///
+/// Arguments: `task_id`; `reason` (1 to 255 bytes); `force` (end a running task now: its lease is void at once).
+///
+/// Outcomes: `not_found`, `terminal`, `cancelled` (it was not running, or was forced), `cancel_requested` (its
+/// worker is told by heartbeat, event or release; its task_finalize is accepted in any state; if its lease runs out, the task ends
+/// cancelled).
+///
+/// Errors: 22004, 22023.
+///
+/// Locks: the task FOR UPDATE, waiting for it; then as task_finalize.
+#[pg_extern(volatile, parallel_unsafe)]
+fn task_cancel(
+    task_id: Option<i64>,
+    reason: default!(Option<String>, "NULL"),
+    force: default!(Option<bool>, "false"),
+) -> TableIterator<'static, (name!(outcome, String), name!(state, Option<String>))> {
+    let session = Session::verb(c"task_cancel()");
+    let cancel = || -> Checked<(&'static str, Option<State>)> {
+        let task_id = args::required("task_id", task_id)?;
+        let reason = args::optional_text("reason", reason)?;
+        let force = args::required("force", force)?;
+        Ok(cancel(&session, task_id, reason.as_deref(), force))
+    };
+    let (outcome, state) = answer(cancel());
+    TableIterator::once((
+        outcome.to_owned(),
+        state.map(|state| state.name().to_owned()),
+    ))
+}
+
+fn cancel(
+    session: &Session,
+    task_id: i64,
+    reason: Option<&str>,
+    force: bool,
+) -> (&'static str, Option<State>) {
+    let Some(task) = lease::lock_by_id(session, task_id) else {
+        return match task::find(session, task_id) {
+            None => ("not_found", None),
+            Some(standing) => ("terminal", Some(standing.found.state)),
+        };
+    };
+    if task.state == State::Running && !force {
+        lease::request_cancel(session, task_id, reason, &session.caller_name());
+        return ("cancel_requested", Some(State::Running));
+    }
+    xact::make_durable();
+    let forced = task.state == State::Running;
+    let report = Report {
+        state: State::Cancelled,
+        result: None,
+        error: None,
+        reason: Some(reason.unwrap_or(if forced { "forced" } else { "cancelled" })),
+    };
+    lease::end_task(session, task_id, &report, false, false);
+    advance::after(
+        session,
+        &[Left {
+            task_id,
+            ended: Some(State::Cancelled),
+            place: task.place,
+        }],
+    );
+    ("cancelled", Some(State::Cancelled))
+}

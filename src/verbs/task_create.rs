@@ -1,0 +1,97 @@
+use super::args::{self, Checked, answer};
+use super::queues;
+use crate::model::state::State;
+use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::error::Misuse;
+use crate::pg::session::Session;
+use crate::pg::xact;
+use crate::store::queue;
+use crate::store::task::{self, New};
+use pgrx::prelude::*;
+
+/// Creates a task, in line at once or scheduled for later.
+///
+/// Arguments: `queue`; `payload` (JSON, at most pg_baton.max_payload_bytes); `name` and `key` (1 to 255 bytes);
+/// `priority` (-9 to 9, higher first); `run_at` (a time in the future makes the task scheduled);
+/// `max_attempts` (1 to 10000; NULL: the queue's); `slot_keys` (keys that an operator has set);
+/// `metadata` (a JSON object). A key is unique in its queue until the task is purged.
+///
+/// Outcomes: `exists` (same queue and key, same payload: the task and its state), `exists_with_different_payload`
+/// (likewise), `created`.
+///
+/// Errors: 22004 (queue, payload, priority or metadata is NULL), 22023 (bad value), 42704 (no such queue or slot key), 54000
+/// (payload or metadata too large).
+///
+/// Locks: none but the new rows' own; waits for another transaction that is creating the same key. The first
+/// use of a priority in a queue locks the queue's row.
+#[pg_extern(volatile, parallel_unsafe)]
+fn task_create(
+    queue: Option<String>,
+    payload: default!(Option<Jsonb>, "'{}'"),
+    name: default!(Option<String>, "NULL"),
+    key: default!(Option<String>, "NULL"),
+    priority: default!(Option<i32>, "0"),
+    run_at: default!(Option<Instant>, "NULL"),
+    max_attempts: default!(Option<i32>, "NULL"),
+    slot_keys: default!(Option<Vec<Option<String>>>, "NULL"),
+    metadata: default!(Option<Jsonb>, "'{}'"),
+) -> TableIterator<
+    'static,
+    (
+        name!(outcome, String),
+        name!(task_id, Option<i64>),
+        name!(state, Option<String>),
+    ),
+> {
+    let session = Session::verb(c"task_create()");
+    let create = || -> Checked<(&'static str, i64, State)> {
+        let new = New {
+            queue: args::required_word("queue", queue)?,
+            payload: args::required_json("payload", payload)?,
+            name: args::optional_word("name", name)?,
+            key: args::optional_word("key", key)?,
+            priority: args::priority(priority)?,
+            run_at: args::run_at(run_at)?,
+            max_attempts: args::max_attempts(max_attempts)?,
+            metadata: args::metadata(metadata)?,
+        };
+        args::slot_keys(slot_keys)?;
+        create(&session, &new)
+    };
+    let (outcome, task_id, state) = answer(create());
+    TableIterator::once((
+        outcome.to_owned(),
+        Some(task_id),
+        Some(state.name().to_owned()),
+    ))
+}
+
+fn create(session: &Session, new: &New) -> Checked<(&'static str, i64, State)> {
+    xact::force_id();
+    loop {
+        let Some(created) = task::create(session, new) else {
+            if queue::by_name(session, &new.queue).is_none()
+                && !queues::make_default(session, &new.queue)
+            {
+                return Err(Misuse::no_queue(&new.queue));
+            }
+            continue;
+        };
+        if let Some((task_id, state)) = created.task {
+            queues::use_lane(session, created.queue_id, created.lanes, new.priority);
+            return Ok(("created", task_id, state));
+        }
+        let key = new.key.as_deref().expect("only a key can be taken");
+        if let Some((task_id, state, same)) =
+            task::by_key(session, created.queue_id, key, new.payload)
+        {
+            let outcome = if same {
+                "exists"
+            } else {
+                "exists_with_different_payload"
+            };
+            return Ok((outcome, task_id, state));
+        }
+        // The holder of the key was purged between the two statements: the key is free again.
+    }
+}

@@ -1,0 +1,201 @@
+use super::args::{self, Checked, answer};
+use super::queues;
+use crate::model::limits;
+use crate::pg::datum::Jsonb;
+use crate::pg::error::Misuse;
+use crate::pg::session::Session;
+use crate::pg::xact;
+use crate::store::slot;
+use crate::store::step::{self, FoundStep, NewStep};
+use pgrx::prelude::*;
+
+/// Creates a group of known size (with_items): a task per payload, and at its end one successor.
+///
+/// Arguments: `queue`; `name` (of the group: a step of the run, and the name of its tasks); `payloads` (1 to 100000);
+/// `max_parallel` (at most so many ready or running at once; NULL: no bound); `max_attempts` (NULL: the queue's);
+/// `run_id` (NULL: a new run); `key` (unique in the queue); `successor`, `successor_queue` (NULL: the group's), `successor_payload`:
+/// the task that the finalize of the last item dispatches.
+///
+/// Outcomes, a row per item: `exists` (same run and name, or same key, and the same payloads),
+/// `exists_with_different_payload` (the items that exist), `created`.
+///
+/// Errors: 22004, 22023 (bad value, no payloads), 42704 (no such queue or run), 54000 (too many or too
+/// large), 55000 (the run is over, or the group's successor is dispatched and the payloads differ).
+///
+/// Locks: the run FOR SHARE; waits for another transaction that is creating the same group.
+#[pg_extern(volatile, parallel_unsafe)]
+fn task_create_items(
+    queue: Option<String>,
+    name: Option<String>,
+    payloads: Option<Vec<Option<Jsonb>>>,
+    max_parallel: default!(Option<i32>, "NULL"),
+    max_attempts: default!(Option<i32>, "NULL"),
+    run_id: default!(Option<i64>, "NULL"),
+    key: default!(Option<String>, "NULL"),
+    successor: default!(Option<String>, "NULL"),
+    successor_queue: default!(Option<String>, "NULL"),
+    successor_payload: default!(Option<Jsonb>, "'{}'"),
+) -> TableIterator<
+    'static,
+    (
+        name!(outcome, String),
+        name!(run_id, Option<i64>),
+        name!(item_index, Option<i32>),
+        name!(task_id, Option<i64>),
+        name!(state, Option<String>),
+    ),
+> {
+    let session = Session::verb(c"task_create_items()");
+    let create = || -> Checked<Group> {
+        let queue = args::required_word("queue", queue)?;
+        let name = args::required_word("name", name)?;
+        let payloads = args::payloads(payloads, limits::ITEMS)?;
+        if payloads.is_empty() {
+            return Err(Misuse::bad_value("argument \"payloads\" is empty")
+                .detail("A group has at least one item."));
+        }
+        let max_parallel = max_parallel
+            .map(|max| args::in_range("max_parallel", max, 1, limits::ITEMS as i32))
+            .transpose()?;
+        let max_attempts = args::max_attempts(max_attempts)?;
+        let key = args::optional_word("key", key)?;
+        let successor = args::optional_word("successor", successor)?;
+        let successor_queue = args::optional_word("successor_queue", successor_queue)?;
+        let successor_payload = args::required_json("successor_payload", successor_payload)?;
+        match (&successor, &successor_queue) {
+            (None, Some(_)) => {
+                return Err(
+                    Misuse::bad_value("argument \"successor_queue\" needs a successor")
+                        .detail("It is the queue of the successor."),
+                );
+            }
+            (Some(successor), _) if *successor == name => {
+                return Err(
+                    Misuse::bad_value("argument \"successor\" is the group's own name")
+                        .detail("A step of a run has a name of its own."),
+                );
+            }
+            _ => {}
+        }
+
+        xact::force_id();
+        let queue = queues::writable(&session, &queue)?;
+        let successor_queue_id = match (&successor, &successor_queue) {
+            (None, _) => None,
+            (Some(_), None) => Some(queue.queue_id),
+            (Some(_), Some(other)) => Some(queues::writable(&session, other)?.queue_id),
+        };
+        if let Some(run_id) = run_id {
+            match step::lock_run(&session, run_id) {
+                None => return Err(Misuse::no_run(run_id)),
+                Some(step::RUN_RUNNING) => {}
+                Some(_) => {
+                    return Err(Misuse::wrong_state(format!("run {run_id} is not running")));
+                }
+            }
+        }
+        let total = payloads.len() as i32;
+        let new = NewStep {
+            step_id: step::next_id(&session),
+            run_id: run_id.unwrap_or_else(|| step::next_id(&session)),
+            queue_id: queue.queue_id,
+            total,
+            max_parallel: max_parallel.filter(|max| *max < total),
+            shards: limits::shards(payloads.len()),
+            name: &name,
+            key: key.as_deref(),
+            successor: successor.as_deref(),
+            successor_queue_id,
+            successor_payload: successor.as_ref().map(|_| successor_payload),
+        };
+        let max_attempts = max_attempts.unwrap_or(queue.settings.max_attempts);
+        create(&session, &new, run_id.is_none(), payloads, max_attempts)
+    };
+    let group = answer(create());
+    TableIterator::new(group.items.into_iter().map(move |(index, task_id, state)| {
+        (
+            group.outcome.to_owned(),
+            Some(group.run_id),
+            Some(index),
+            Some(task_id),
+            Some(state),
+        )
+    }))
+}
+
+struct Group {
+    outcome: &'static str,
+    run_id: i64,
+    items: Vec<(i32, i64, String)>,
+}
+
+fn create(
+    session: &Session,
+    new: &NewStep,
+    new_run: bool,
+    payloads: Vec<Jsonb>,
+    max_attempts: i32,
+) -> Checked<Group> {
+    loop {
+        let run_id = (!new_run).then_some(new.run_id);
+        if let Some(found) = step::find(session, run_id, new.name, new.queue_id, new.key) {
+            return existing(session, &found, new, payloads);
+        }
+        if step::insert(session, new) {
+            break;
+        }
+        // Somebody has just created it: look again.
+    }
+    if new_run {
+        step::insert_run(session, new.run_id, new.key);
+    }
+    let items = step::insert_items(session, new, payloads, max_attempts);
+    if let Some(capacity) = new.max_parallel {
+        let holders = items
+            .iter()
+            .filter(|item| item.2)
+            .map(|item| item.1)
+            .collect();
+        slot::insert(session, new.step_id, capacity, holders);
+    }
+    let items = items
+        .into_iter()
+        .map(|(index, task_id, ready)| {
+            (
+                index,
+                task_id,
+                if ready { "ready" } else { "blocked" }.to_owned(),
+            )
+        })
+        .collect();
+    Ok(Group {
+        outcome: "created",
+        run_id: new.run_id,
+        items,
+    })
+}
+
+fn existing(
+    session: &Session,
+    found: &FoundStep,
+    new: &NewStep,
+    payloads: Vec<Jsonb>,
+) -> Checked<Group> {
+    let same = found.name == new.name && step::same_payloads(session, found.step_id, payloads);
+    if !same && found.successor_dispatched {
+        return Err(Misuse::wrong_state(format!(
+            "group \"{}\" of run {} takes no more items",
+            found.name, found.run_id
+        ))
+        .detail("It has dispatched its successor."));
+    }
+    Ok(Group {
+        outcome: if same {
+            "exists"
+        } else {
+            "exists_with_different_payload"
+        },
+        run_id: found.run_id,
+        items: step::items(session, found.step_id),
+    })
+}

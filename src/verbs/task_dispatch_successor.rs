@@ -1,0 +1,159 @@
+use super::advance::{self, Successor};
+use super::args::{self, Checked, answer};
+use super::queues;
+use crate::model::limits;
+use crate::pg::datum::Jsonb;
+use crate::pg::error::Misuse;
+use crate::pg::session::Session;
+use crate::pg::xact;
+use crate::store::step::{self, Scope};
+use pgrx::prelude::*;
+
+/// Dispatches the successor of a task, or of its whole group, exactly once, however many call and in whatever order.
+///
+/// Arguments: `task_id` (the task that has ended); `successor` (its name, unique in the run); `queue`; `payload`; `needs` (names of
+/// further steps of the run that must have ended); `max_attempts` (NULL: the queue's). A task without a run is its
+/// own group and scope.
+///
+/// Outcomes: `not_found`; `already_dispatched` (the same id again); `run_not_active`; `waiting` (the task, an item of its
+/// group, or one of the steps in needs has not ended, or does not exist); `dispatched`. With it the group's counts.
+///
+/// Errors: 22004, 22023, 42704 (no such queue), 54000, 55000 (a group of the run has that name).
+///
+/// Locks: the steps FOR SHARE, in the order of their ids, then the run FOR SHARE; waits for another transaction that is ending the
+/// last item or dispatching the same successor.
+#[pg_extern(volatile, parallel_unsafe)]
+fn task_dispatch_successor(
+    task_id: Option<i64>,
+    successor: Option<String>,
+    queue: Option<String>,
+    payload: default!(Option<Jsonb>, "'{}'"),
+    needs: default!(Option<Vec<Option<String>>>, "NULL"),
+    max_attempts: default!(Option<i32>, "NULL"),
+) -> TableIterator<
+    'static,
+    (
+        name!(outcome, String),
+        name!(successor_task_id, Option<i64>),
+        name!(siblings_remaining, Option<i32>),
+        name!(completed, Option<i32>),
+        name!(failed, Option<i32>),
+        name!(cancelled, Option<i32>),
+    ),
+> {
+    let session = Session::verb(c"task_dispatch_successor()");
+    let dispatch = || -> Checked<(&'static str, Option<i64>, Option<Counts>)> {
+        let task_id = args::required("task_id", task_id)?;
+        let successor = args::required_word("successor", successor)?;
+        let queue = args::required_word("queue", queue)?;
+        let payload = args::required_json("payload", payload)?;
+        let needs = args::elements("needs", needs.or(Some(Vec::new())), limits::NEEDS)?;
+        let mut needs = needs
+            .into_iter()
+            .map(|name| args::required_word("needs", name))
+            .collect::<Checked<Vec<_>>>()?;
+        needs.sort();
+        needs.dedup();
+        let max_attempts = args::max_attempts(max_attempts)?;
+        xact::force_id();
+        let queue = queues::writable(&session, &queue)?;
+        let Some(scope) = step::scope_of(&session, task_id) else {
+            return Ok(("not_found", None, None));
+        };
+        let successor = Successor {
+            run_id: scope.run_id,
+            scope_id: scope.run_id.unwrap_or(task_id),
+            name: &successor,
+            queue_id: queue.queue_id,
+            payload,
+            max_attempts,
+        };
+        let (outcome, successor_id) = dispatch(&session, task_id, &scope, &successor, needs)?;
+        Ok((
+            outcome,
+            successor_id,
+            Some(counts(&session, task_id, &scope)),
+        ))
+    };
+    let (outcome, successor_id, counts) = answer(dispatch());
+    let count = |read: fn(&Counts) -> i32| counts.as_ref().map(read);
+    TableIterator::once((
+        outcome.to_owned(),
+        successor_id,
+        count(|counts| counts.0),
+        count(|counts| counts.1),
+        count(|counts| counts.2),
+        count(|counts| counts.3),
+    ))
+}
+
+/// (remaining, completed, failed, cancelled)
+type Counts = (i32, i32, i32, i32);
+
+fn dispatch(
+    session: &Session,
+    task_id: i64,
+    scope: &Scope,
+    successor: &Successor,
+    needs: Vec<String>,
+) -> Checked<(&'static str, Option<i64>)> {
+    if let Some(id) = step::find_dispatch(session, successor.scope_id, successor.name) {
+        return Ok(("already_dispatched", Some(id)));
+    }
+    let needed = needs.len() as i64;
+    let ready = match scope.run_id {
+        Some(run_id) => {
+            let (present, open) = step::lock_needs(session, run_id, scope.step_id, needs);
+            if step::lock_run(session, run_id) != Some(step::RUN_RUNNING) {
+                return Ok(("run_not_active", None));
+            }
+            present == needed && open == 0
+        }
+        None => step::needs_ended(session, task_id, scope.name.as_deref(), needs) == needed,
+    };
+    // Read again: the locks may have waited for the transaction that ended the task.
+    let ended = step::scope_of(session, task_id).is_some_and(|scope| scope.ended_as.is_some());
+    if !ready || !ended {
+        return Ok(("waiting", None));
+    }
+    if let Some(run_id) = scope.run_id
+        && step::find_dispatch(session, run_id, successor.name).is_none()
+        && step::find(
+            session,
+            Some(run_id),
+            successor.name,
+            successor.queue_id,
+            None,
+        )
+        .is_some()
+    {
+        return Err(Misuse::wrong_state(format!(
+            "run {run_id} has a group \"{}\"",
+            successor.name
+        ))
+        .detail("A step of a run has a name of its own."));
+    }
+    Ok(match advance::dispatch(session, successor) {
+        Some(id) => ("dispatched", Some(id)),
+        None => (
+            "already_dispatched",
+            step::find_dispatch(session, successor.scope_id, successor.name),
+        ),
+    })
+}
+
+fn counts(session: &Session, task_id: i64, scope: &Scope) -> Counts {
+    use crate::model::state::State;
+    match scope.step_id {
+        Some(step_id) => step::counts(session, step_id),
+        None => {
+            let ended = step::scope_of(session, task_id).and_then(|scope| scope.ended_as);
+            match ended {
+                None => (1, 0, 0, 0),
+                Some(State::Completed) => (0, 1, 0, 0),
+                Some(State::Cancelled | State::Compensated) => (0, 0, 0, 1),
+                Some(_) => (0, 0, 1, 0),
+            }
+        }
+    }
+}

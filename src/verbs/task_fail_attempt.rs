@@ -1,0 +1,131 @@
+use super::args::{self, Checked, answer};
+use super::task_finalize::refused;
+use super::{advance, overdue};
+use crate::model::ending::{self, Ending};
+use crate::model::state::State;
+use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::session::Session;
+use crate::pg::xact;
+use crate::store::lease::{self, Report};
+use crate::store::task;
+use pgrx::prelude::*;
+
+/// Reports that an attempt failed: the task is tried again later, or ends `failed` when its attempts are used up.
+///
+/// Arguments: `task_id`; `lease_token`; `error` (JSON); `retry_after` (0 to 10 years; NULL: the queue's
+/// exponential backoff with jitter).
+///
+/// Outcomes: `not_found`; `already_finalized`, `already_finalized_differently` (this token ended it); `terminal`;
+/// `lease_lost`; `finalized` (attempts used up: `failed`; a cancel was requested: `cancelled`); `retry_scheduled` with
+/// `run_at`. A replay of a call that scheduled a retry repeats its answer.
+///
+/// Errors: 22004, 22023 (retry_after), 54000 (error too large).
+///
+/// Locks: the task FOR UPDATE, waiting for it; then as task_finalize.
+#[pg_extern(volatile, parallel_unsafe)]
+fn task_fail_attempt(
+    task_id: Option<i64>,
+    lease_token: Option<i64>,
+    error: default!(Option<Jsonb>, "NULL"),
+    retry_after: default!(Option<Interval>, "NULL"),
+) -> TableIterator<
+    'static,
+    (
+        name!(outcome, String),
+        name!(state, Option<String>),
+        name!(run_at, Option<Instant>),
+    ),
+> {
+    let session = Session::verb(c"task_fail_attempt()");
+    let fail = || -> Checked<Answer> {
+        let task_id = args::required("task_id", task_id)?;
+        let token = args::required("lease_token", lease_token)?;
+        let error = args::json("error", error)?;
+        let retry_after = retry_after
+            .map(|d| args::delay("retry_after", d))
+            .transpose()?;
+        xact::force_id();
+        xact::make_durable();
+        loop {
+            if let Some(answer) = fail(&session, task_id, token, error, retry_after) {
+                return Ok(answer);
+            }
+        }
+    };
+    let (outcome, state, run_at) = answer(fail());
+    TableIterator::once((
+        outcome.to_owned(),
+        state.map(|state| state.name().to_owned()),
+        run_at,
+    ))
+}
+
+type Answer = (&'static str, Option<State>, Option<Instant>);
+
+/// `None`: the world has moved, try again.
+fn fail(
+    session: &Session,
+    task_id: i64,
+    token: i64,
+    error: Option<Jsonb>,
+    retry_after: Option<Interval>,
+) -> Option<Answer> {
+    let Some(task) = lease::lock_by_token(session, task_id, token) else {
+        return explain(session, task_id, token, error);
+    };
+    let mut left = Vec::new();
+    let answer = match ending::failed_attempt(&task.lease) {
+        Ending::End { state, reason } => {
+            let asked = task
+                .cancel_reason
+                .as_deref()
+                .filter(|_| state == State::Cancelled);
+            let reason = asked.unwrap_or(reason);
+            let report = Report {
+                state,
+                result: None,
+                error,
+                reason: Some(reason),
+            };
+            lease::end_task(session, task_id, &report, true, false);
+            left.push(advance::Left {
+                task_id,
+                ended: Some(state),
+                place: task.place,
+            });
+            ("finalized", Some(state), None)
+        }
+        _ => {
+            let delay = retry_after.unwrap_or_else(|| overdue::retry_delay(&task));
+            let event = "retry_scheduled";
+            let (state, run_at) =
+                overdue::postpone(session, &task, delay, true, event, error, &mut left);
+            (event, Some(state), run_at)
+        }
+    };
+    advance::after(session, &left);
+    Some(answer)
+}
+
+fn explain(session: &Session, task_id: i64, token: i64, error: Option<Jsonb>) -> Option<Answer> {
+    if let Some((kind, run_at, at)) = lease::settled(session, task_id, token)
+        && kind == "retry_scheduled"
+    {
+        let state = if run_at > at {
+            State::Scheduled
+        } else {
+            State::Ready
+        };
+        return Some(("retry_scheduled", Some(state), Some(run_at)));
+    }
+    // What ended it is known; a replay is one that reports the same error.
+    let state = task::find(session, task_id).map(|standing| standing.found.state);
+    let reason = task::reason(session, task_id);
+    let report = Report {
+        state: state.unwrap_or(State::Failed),
+        result: None,
+        error,
+        reason: reason.as_deref(),
+    };
+    refused(session, task_id, token, &report).map(|answer| (answer.outcome, answer.state, None))
+}

@@ -1,0 +1,74 @@
+use super::args::{self, Checked, answer};
+use super::overdue::{self, Swept};
+use super::{advance, queues};
+use crate::model::limits;
+use crate::pg::error::Misuse;
+use crate::pg::session::Session;
+use crate::pg::xact;
+use crate::store::floors::{self, Line};
+use crate::store::queue::{self, Open};
+use pgrx::prelude::*;
+
+/// Settles leases that ran out, as acquire does, for a scheduler or cron; each is re-checked under its lock.
+///
+/// Arguments: `max_tasks` (1 to 1000); `queue` (NULL: all).
+///
+/// Outcomes, a row per lease that ran out: `requeued`, `failed`, `quarantined`, `cancelled`. It also makes scheduled
+/// tasks ready that are due, at most 100 per queue, and works off what others left.
+///
+/// Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
+///
+/// Locks: the tasks, FOR UPDATE SKIP LOCKED; then as task_finalize.
+#[pg_extern(volatile, parallel_unsafe)]
+fn task_reap(
+    max_tasks: default!(Option<i32>, "100"),
+    queue: default!(Option<String>, "NULL"),
+) -> TableIterator<'static, (name!(task_id, i64), name!(outcome, String))> {
+    let session = Session::verb(c"task_reap()");
+    let reap = || -> Checked<Vec<Swept>> {
+        let max_tasks = args::max_rows("max_tasks", max_tasks, limits::MAX_TASKS)?;
+        let names = match args::optional_word("queue", queue)? {
+            None => queue::names(&session),
+            Some(name) => vec![name],
+        };
+        reap(&session, max_tasks, &names)
+    };
+    TableIterator::new(
+        answer(reap())
+            .into_iter()
+            .map(|swept| (swept.task_id, swept.outcome().to_owned())),
+    )
+}
+
+fn reap(session: &Session, max_tasks: i32, names: &[String]) -> Checked<Vec<Swept>> {
+    let mut queues: Vec<(&str, Open)> = Vec::new();
+    for name in names {
+        let overdue = floors::scan(Line::Overdue {
+            queue: name.clone(),
+        });
+        let scheduled = floors::scan(Line::Scheduled {
+            queue: name.clone(),
+        });
+        match queue::open(session, name, overdue, scheduled) {
+            Some(open) => queues.push((name, open)),
+            None if name == queues::DEFAULT => {}
+            None => return Err(Misuse::no_queue(name)),
+        }
+    }
+    let overdue: Vec<(&str, i32)> = queues
+        .iter()
+        .filter(|(_, open)| open.overdue)
+        .map(|(name, open)| (*name, open.queue_id))
+        .collect();
+    let swept = overdue::sweep(session, &overdue, max_tasks);
+    for (name, open) in &queues {
+        if open.scheduled {
+            overdue::promote(session, name, open.queue_id);
+        }
+        if open.due {
+            xact::force_id();
+            advance::work_off_due(session, open.queue_id);
+        }
+    }
+    Ok(swept)
+}

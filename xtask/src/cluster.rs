@@ -1,0 +1,299 @@
+//! A private PostgreSQL server: its own data, a Unix socket and nothing else, gone when the
+//! program that started it ends.
+
+use crate::setup::{Pg, is_root, output, target_dir};
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PORT: &str = "5432";
+/// A socket's path, `/.s.PGSQL.5432` included, must fit into 107 bytes.
+const LONGEST_SOCKET_DIR: usize = 107 - "/.s.PGSQL.5432".len();
+
+pub struct Cluster {
+    bindir: PathBuf,
+    dir: PathBuf,
+    account: Account,
+    server: Option<Child>,
+    keep: bool,
+    /// Held while this program uses the directory, so that two runs do not share a cluster.
+    _lock: File,
+}
+
+/// Who runs the server: `postgres` if we are root (it refuses to run as root), otherwise we do.
+#[derive(Clone, Copy)]
+struct Account(Option<(u32, u32)>);
+
+impl Cluster {
+    /// Makes a fresh cluster and starts it with the given settings.
+    pub fn start(pg: &Pg, name: &str, conf: &[(&str, &str)]) -> Result<Cluster> {
+        let account = Account::of_server()?;
+        let home = target_dir().join("clusters");
+        let lock = fs::create_dir_all(&home)
+            .and_then(|()| File::create(home.join(format!("{name}.lock"))))
+            .with_context(|| format!("cannot write to {}", home.display()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!("another run is using the cluster {name}"),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        let dir = fresh_dir(pg, &home, name, account)?;
+        let mut cluster = Cluster {
+            bindir: pg.bindir.clone(),
+            dir,
+            account,
+            server: None,
+            keep: false,
+            _lock: lock,
+        };
+        cluster.init()?;
+        cluster.launch(conf)?;
+        Ok(cluster)
+    }
+
+    /// Runs SQL and returns what it printed, unaligned and without headers.
+    pub fn psql(&self, db: &str, sql: &str) -> Result<String> {
+        let mut psql = Command::new(self.bindir.join("psql"));
+        psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", db, "-f", "-"])
+            .envs(self.env());
+        psql.stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = psql.spawn().context("cannot run psql")?;
+        let mut stdin = child.stdin.take().expect("stdin is piped");
+        let text = sql.to_owned();
+        // From a thread of its own: psql may print much before it has read everything.
+        let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+        let out = child.wait_with_output()?;
+        let _ = writer.join(); // a psql that stopped early says why itself
+        if !out.status.success() {
+            let head: String = sql.chars().take(300).collect();
+            bail!(
+                "{}\nin: {head}",
+                String::from_utf8_lossy(&out.stderr).trim()
+            );
+        }
+        Ok(String::from_utf8_lossy(&out.stdout)
+            .trim_end_matches('\n')
+            .to_owned())
+    }
+
+    /// What a client needs in its environment to reach this cluster.
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("PGHOST", self.socket_dir().display().to_string()),
+            ("PGPORT", PORT.to_owned()),
+            ("PGUSER", "postgres".to_owned()),
+        ]
+    }
+
+    /// The server's log.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// Leaves the server running when this program ends.
+    pub fn keep(&mut self) {
+        self.keep = true;
+    }
+
+    /// How to stop a server that was kept, as a line for a shell.
+    pub fn stop_command(&self) -> String {
+        let stop = format!(
+            "{} -D {} -m fast stop",
+            self.bindir.join("pg_ctl").display(),
+            self.data_dir().display()
+        );
+        match self.account.0 {
+            Some(_) => format!("sudo -u postgres {stop}"),
+            None => stop,
+        }
+    }
+
+    /// Stops the server; also done when the value is dropped.
+    pub fn stop(&mut self) -> Result<()> {
+        let Some(mut server) = self.server.take() else {
+            return Ok(());
+        };
+        if server.try_wait()?.is_some() {
+            return Ok(()); // a Ctrl-C at the terminal reaches the server too
+        }
+        let stopped = self.pg_ctl_stop("fast");
+        if stopped.is_err() {
+            server.kill()?;
+        }
+        server.wait()?;
+        stopped
+    }
+
+    fn init(&self) -> Result<()> {
+        let locale = output(Command::new("locale").arg("-a")).unwrap_or_default();
+        let utf8 = locale
+            .lines()
+            .find(|l| l.eq_ignore_ascii_case("C.UTF-8") || l.eq_ignore_ascii_case("C.utf8"));
+        let mut initdb = self.command("initdb");
+        initdb.args(["-U", "postgres", "--auth=trust", "-E", "UTF8", "-N"]);
+        initdb
+            .arg(format!("--locale={}", utf8.unwrap_or("C")))
+            .arg("-D")
+            .arg(self.data_dir());
+        output(&mut initdb)?;
+        Ok(())
+    }
+
+    fn launch(&mut self, conf: &[(&str, &str)]) -> Result<()> {
+        let log = File::create(self.log())?;
+        let mut server = self.command("postgres");
+        server
+            .arg("-D")
+            .arg(self.data_dir())
+            .arg("-k")
+            .arg(self.socket_dir());
+        server.args(["-h", "", "-p", PORT]);
+        for (name, value) in conf {
+            server.arg("-c").arg(format!("{name}={value}"));
+        }
+        server
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        self.server = Some(server.spawn().context("cannot start postgres")?);
+        self.wait_until_ready()
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.server.as_mut().expect("it was started").try_wait()? {
+                self.server = None;
+                let log = fs::read_to_string(self.log()).unwrap_or_default();
+                bail!("the server ended at once ({status}):\n{log}");
+            }
+            let error = match self.psql("postgres", "SELECT 1") {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            if begun.elapsed() > Duration::from_secs(60) {
+                return Err(error.context("the server does not answer"));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn pg_ctl_stop(&self, mode: &str) -> Result<()> {
+        let mut stop = self.command("pg_ctl");
+        stop.arg("-D")
+            .arg(self.data_dir())
+            .args(["-m", mode, "-w", "stop"]);
+        output(&mut stop).map(drop)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        self.account.command(&self.bindir.join(program), &self.dir)
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    fn socket_dir(&self) -> PathBuf {
+        self.dir.join("s")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.keep {
+            return;
+        }
+        if let Err(error) = self.stop() {
+            eprintln!(
+                "cannot stop the server in {}: {error:#}",
+                self.dir.display()
+            );
+        }
+        if !self.dir.starts_with(target_dir()) {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+impl Account {
+    fn of_server() -> Result<Account> {
+        if !is_root() {
+            return Ok(Account(None));
+        }
+        let id = |flag| -> Result<u32> {
+            let id = output(Command::new("id").args([flag, "postgres"]))
+                .context("PostgreSQL does not run as root: create the user postgres (useradd --system postgres)")?;
+            Ok(id.parse()?)
+        };
+        Ok(Account(Some((id("-u")?, id("-g")?))))
+    }
+
+    fn command(self, program: &Path, cwd: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(cwd);
+        // Settings of the caller's own PostgreSQL must not reach this one.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("PG") {
+                command.env_remove(name);
+            }
+        }
+        if let Some((uid, gid)) = self.0 {
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+
+    fn can_reach(self, dir: &Path) -> bool {
+        let mut look = self.command(Path::new("/bin/sh"), Path::new("/"));
+        look.args(["-c", "cd \"$1\"", "sh"]).arg(dir);
+        output(&mut look).is_ok()
+    }
+}
+
+/// An empty directory for the cluster, owned by whoever runs the server: under target/, or under
+/// the system's temporary directory if target/ is closed to that user or too deep for a socket.
+fn fresh_dir(pg: &Pg, home: &Path, name: &str, account: Account) -> Result<PathBuf> {
+    let mut dir = home.join(name);
+    let fits = |dir: &Path| dir.join("s").as_os_str().len() <= LONGEST_SOCKET_DIR;
+    if account.can_reach(home) && fits(&dir) {
+        if dir.join("data/postmaster.pid").exists() {
+            // Left by an earlier run: kept on purpose, or its program was killed.
+            let mut stop = account.command(&pg.bin("pg_ctl"), Path::new("/"));
+            stop.arg("-D")
+                .arg(dir.join("data"))
+                .args(["-m", "immediate", "-w", "stop"]);
+            let _ = output(&mut stop); // fails if nothing runs, which is as good
+        }
+        if dir.exists() {
+            fs::remove_dir_all(&dir)?;
+        }
+        fs::create_dir(&dir)?;
+    } else {
+        let stem = std::env::temp_dir().join(format!("pg_baton-{name}-{}", std::process::id()));
+        dir = (0..100)
+            .map(|n| PathBuf::from(format!("{}-{n}", stem.display())))
+            .find(|dir| fs::create_dir(dir).is_ok())
+            .with_context(|| format!("cannot make a directory like {}", stem.display()))?;
+        ensure!(
+            fits(&dir),
+            "the path {} is too long for a socket",
+            dir.display()
+        );
+    }
+    fs::create_dir(dir.join("s"))?;
+    for path in [&dir, &dir.join("s")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+        if let Some((uid, gid)) = account.0 {
+            chown(path, Some(uid), Some(gid))?;
+        }
+    }
+    Ok(dir)
+}

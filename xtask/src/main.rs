@@ -1,0 +1,58 @@
+//! The project's own commands: `cargo demo`, `cargo verify`, `cargo xtask …`. Everything that is not
+//! the extension itself is done here, so that a Rust toolchain is all one needs to begin.
+
+mod cluster;
+mod demo;
+mod doc_blocks;
+mod generate;
+#[allow(dead_code, reason = "only the state machine is of use here")]
+#[path = "../../src/model/mod.rs"]
+mod model;
+mod setup;
+mod verify;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+usage: cargo xtask <command> [options]
+
+  demo       run a real workload against a private cluster (also: cargo demo)
+             --files N   how many files to hash (default 2000)
+             --keep      leave the cluster running and print how to reach it
+  verify     run every check (also: cargo verify)
+  generate   write the generated parts of the documentation
+  setup      install what is missing, build the extension and install it";
+
+fn main() -> ExitCode {
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let command = if args.is_empty() {
+        String::new()
+    } else {
+        args.remove(0)
+    };
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        println!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    let done = match command.as_str() {
+        "demo" => demo::run(&args),
+        "verify" => verify::run(&args),
+        "generate" => generate::run(&args),
+        "setup" => setup::ensure().and_then(|pg| setup::install(&pg)),
+        "--help" | "-h" | "help" => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! What the project needs beyond a Rust toolchain: found where it stands, installed where it is
+//! missing and apt can do it, named exactly where it cannot.
+
+use anyhow::{Context, Result, bail, ensure};
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The version of pgrx in Cargo.toml; cargo-pgrx must be the same to the last digit.
+const PGRX: &str = "0.18.1";
+/// The server that is looked for, and installed, unless `PG_CONFIG` chooses another.
+const SERVER: u32 = 15;
+
+/// The PostgreSQL that the extension is built for and run on.
+pub struct Pg {
+    pub pg_config: PathBuf,
+    pub bindir: PathBuf,
+    pub pkglibdir: PathBuf,
+    pub sharedir: PathBuf,
+    /// The major version.
+    pub version: u32,
+    /// A directory that holds the right cargo-pgrx, where the one on the path is another version.
+    tools: Tools,
+    /// A PGRX_HOME of our own, where the user's names another PostgreSQL for this version.
+    pgrx_home: Option<PathBuf>,
+}
+
+/// A directory to look for cargo-pgrx in before the path.
+type Tools = Option<PathBuf>;
+
+impl Pg {
+    /// The crate feature for this server: `pg15`.
+    pub fn feature(&self) -> String {
+        format!("pg{}", self.version)
+    }
+
+    /// A program of this server, such as `psql`.
+    pub fn bin(&self, program: &str) -> PathBuf {
+        self.bindir.join(program)
+    }
+
+    /// `cargo`, run at the top of the checkout, building against this server.
+    pub fn cargo(&self) -> Command {
+        let mut cargo = cargo(&self.tools);
+        if let Some(home) = &self.pgrx_home {
+            cargo.env("PGRX_HOME", home);
+        }
+        cargo
+    }
+
+    fn find() -> Result<Option<Pg>> {
+        if let Some(chosen) = env::var_os("PG_CONFIG").filter(|chosen| !chosen.is_empty()) {
+            let pg = Pg::at(Path::new(&chosen))
+                .with_context(|| format!("PG_CONFIG is {}", chosen.display()))?;
+            ensure!(
+                (14..=18).contains(&pg.version),
+                "PG_CONFIG is for PostgreSQL {}: 14 to 18 are supported",
+                pg.version
+            );
+            ensure!(
+                pg.is_complete(),
+                "the PostgreSQL of PG_CONFIG lacks its server programs or development files \
+                 (bin/postgres, bin/initdb, postgres.h)"
+            );
+            return Ok(Some(pg));
+        }
+        let known = [
+            PathBuf::from(format!("/usr/lib/postgresql/{SERVER}/bin/pg_config")),
+            PathBuf::from(format!("/usr/pgsql-{SERVER}/bin/pg_config")),
+            PathBuf::from(format!(
+                "/opt/homebrew/opt/postgresql@{SERVER}/bin/pg_config"
+            )),
+            PathBuf::from("pg_config"),
+        ];
+        Ok(known
+            .iter()
+            .filter_map(|pg_config| Pg::at(pg_config).ok())
+            .find(|pg| pg.version == SERVER && pg.is_complete()))
+    }
+
+    fn at(pg_config: &Path) -> Result<Pg> {
+        let ask = |what: &str| -> Result<String> { output(Command::new(pg_config).arg(what)) };
+        let version = ask("--version")?;
+        let version: String = version
+            .chars()
+            .skip_while(|c| !c.is_ascii_digit())
+            .take_while(char::is_ascii_digit)
+            .collect();
+        Ok(Pg {
+            pg_config: which(pg_config).unwrap_or_else(|| pg_config.to_path_buf()),
+            bindir: ask("--bindir")?.into(),
+            pkglibdir: ask("--pkglibdir")?.into(),
+            sharedir: ask("--sharedir")?.into(),
+            version: version
+                .parse()
+                .context("pg_config --version shows no number")?,
+            tools: None,
+            pgrx_home: None,
+        })
+    }
+
+    fn is_complete(&self) -> bool {
+        let headers = output(Command::new(&self.pg_config).arg("--includedir-server"));
+        ["postgres", "initdb", "pg_ctl", "psql"]
+            .iter()
+            .all(|program| self.bin(program).is_file())
+            && headers.is_ok_and(|headers| Path::new(&headers).join("postgres.h").is_file())
+    }
+}
+
+/// Finds PostgreSQL, libclang, sudo and cargo-pgrx, and installs what is missing.
+pub fn ensure() -> Result<Pg> {
+    let mut found = Pg::find()?;
+    let mut missing = Vec::new();
+    if found.is_none() {
+        missing.push(format!("postgresql-{SERVER}"));
+        missing.push(format!("postgresql-server-dev-{SERVER}"));
+    }
+    if !has_libclang() {
+        missing.push("libclang-dev".into());
+        missing.push("clang".into());
+    }
+    // The tests start a server, which refuses to run as root; cargo-pgrx changes user with sudo.
+    if is_root() && which(Path::new("sudo")).is_none() {
+        missing.push("sudo".into());
+    }
+    let tools = find_cargo_pgrx();
+    if tools.is_none() && !has_openssl() {
+        missing.extend(["pkg-config".into(), "libssl-dev".into()]);
+    }
+    if !missing.is_empty() {
+        apt_install(&missing)?;
+        found = Pg::find()?;
+    }
+    let mut pg = found.with_context(|| {
+        format!(
+            "PostgreSQL {SERVER} was installed but its pg_config is not found: set PG_CONFIG to it"
+        )
+    })?;
+    ensure!(
+        has_libclang(),
+        "libclang is still not found: set LIBCLANG_PATH to its directory"
+    );
+    pg.tools = match tools {
+        Some(tools) => tools,
+        None => install_cargo_pgrx()?,
+    };
+    ensure_pgrx_home(&mut pg)?;
+    Ok(pg)
+}
+
+/// Builds the extension in release mode and installs it into the server's directories.
+pub fn install(pg: &Pg) -> Result<()> {
+    let mut build = pg.cargo();
+    build.args(["pgrx", "install", "--release", "--no-default-features"]);
+    build
+        .args(["--features", &pg.feature()])
+        .arg("--pg-config")
+        .arg(&pg.pg_config);
+    if !(is_root() || writable(&pg.pkglibdir) && writable(&pg.sharedir.join("extension"))) {
+        build.arg("--sudo");
+    }
+    run_quietly(&mut build, "building and installing the extension")
+}
+
+/// The top of the checkout.
+pub fn root() -> PathBuf {
+    let here =
+        env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(here)
+        .parent()
+        .expect("xtask lies in the checkout")
+        .to_path_buf()
+}
+
+/// Where cargo builds, and where everything made by these commands goes.
+pub fn target_dir() -> PathBuf {
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(chosen) => root().join(chosen),
+        None => root().join("target"),
+    }
+}
+
+pub fn is_root() -> bool {
+    output(Command::new("id").arg("-u")).is_ok_and(|id| id == "0")
+}
+
+/// Runs a command to its end and returns what it printed, without the last line break.
+pub fn output(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let out = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {name}"))?;
+    if !out.status.success() {
+        bail!(
+            "{name} failed ({}): {}",
+            out.status,
+            String::from_utf8_lossy(&out.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&out.stdout).trim_end().to_owned())
+}
+
+/// Runs a command that may take long; what it prints is shown only if it fails, or all the while
+/// if that is a terminal.
+pub fn run_quietly(command: &mut Command, what: &str) -> Result<()> {
+    use std::io::IsTerminal;
+    let name = command.get_program().to_string_lossy().into_owned();
+    eprintln!("{what} …");
+    command.stdin(Stdio::null());
+    if std::io::stderr().is_terminal() {
+        let status = command
+            .status()
+            .with_context(|| format!("cannot run {name}"))?;
+        ensure!(status.success(), "{what} failed ({status})");
+        return Ok(());
+    }
+    let out = command
+        .output()
+        .with_context(|| format!("cannot run {name}"))?;
+    if !out.status.success() {
+        eprint!(
+            "{}{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        );
+        bail!("{what} failed ({})", out.status);
+    }
+    Ok(())
+}
+
+/// The full path of a program, looked up like the shell does.
+pub fn which(program: &Path) -> Option<PathBuf> {
+    if program.components().count() > 1 {
+        return program.is_file().then(|| program.to_path_buf());
+    }
+    env::split_paths(&env::var_os("PATH")?)
+        .map(|dir| dir.join(program))
+        .find(|path| path.is_file())
+}
+
+/// Installs packages by apt, or says which ones somebody has to install.
+pub fn apt_install(packages: &[String]) -> Result<()> {
+    let list = packages.join(" ");
+    let sudo = !is_root();
+    let may = !sudo || output(Command::new("sudo").args(["-n", "true"])).is_ok();
+    if which(Path::new("apt-get")).is_none() || !may {
+        bail!(
+            "something is missing. On Debian or Ubuntu: sudo apt-get install {list}. Elsewhere, \
+             install what these packages hold (the PostgreSQL {SERVER} server with its development \
+             files, libclang, sudo), or set PG_CONFIG to the pg_config of a PostgreSQL that is there"
+        );
+    }
+    let apt = |args: &[&str]| {
+        let mut apt = Command::new(if sudo { "sudo" } else { "env" });
+        apt.args(if sudo { &["-n", "env"][..] } else { &[] });
+        apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
+            .args(args);
+        apt
+    };
+    run_quietly(&mut apt(&["update"]), "apt-get update")?;
+    let mut install = apt(&["install", "-y", "--no-install-recommends"]);
+    run_quietly(install.args(packages), &format!("apt-get install {list}")).with_context(|| {
+        format!("install by hand: {list}; or set PG_CONFIG to the pg_config of PostgreSQL 14 to 18")
+    })
+}
+
+fn has_libclang() -> bool {
+    let mut dirs: Vec<PathBuf> = env::var_os("LIBCLANG_PATH")
+        .map(PathBuf::from)
+        .into_iter()
+        .collect();
+    if cfg!(target_os = "macos") {
+        return !dirs.is_empty() || which(Path::new("clang")).is_some(); // comes with clang there
+    }
+    dirs.extend(["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from));
+    for parent in ["/usr/lib", "/usr/lib64"] {
+        for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("llvm") {
+                dirs.push(entry.path().join("lib"));
+            } else if name.ends_with("-linux-gnu") {
+                dirs.push(entry.path());
+            }
+        }
+    }
+    let is_libclang = |name: OsString| {
+        let name = name.to_string_lossy().into_owned();
+        name == "libclang.so" || name.starts_with("libclang.so.") || name.starts_with("libclang-")
+    };
+    // Without clang's own headers (stddef.h and the like) the library alone parses nothing.
+    let has_headers = which(Path::new("clang")).is_some();
+    has_headers
+        && dirs
+            .iter()
+            .flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten())
+            .any(|entry| is_libclang(entry.file_name()))
+}
+
+/// Where the right cargo-pgrx is.
+fn find_cargo_pgrx() -> Option<Tools> {
+    [None, Some(target_dir().join("tools/bin"))]
+        .into_iter()
+        .find(|tools| cargo_pgrx_version(tools) == format!("cargo-pgrx {PGRX}"))
+}
+
+/// An installed cargo-pgrx of another version stays as it is: ours then goes under target/.
+fn install_cargo_pgrx() -> Result<Tools> {
+    let mut install = cargo(&None);
+    install.args([
+        "install",
+        "cargo-pgrx",
+        "--version",
+        &format!("={PGRX}"),
+        "--locked",
+    ]);
+    if !cargo_pgrx_version(&None).is_empty() {
+        install.arg("--root").arg(target_dir().join("tools"));
+    }
+    run_quietly(
+        &mut install,
+        &format!("installing cargo-pgrx {PGRX} (some minutes, once)"),
+    )?;
+    find_cargo_pgrx().with_context(|| {
+        format!("cargo-pgrx {PGRX} was installed but `cargo pgrx` does not find it")
+    })
+}
+
+fn cargo_pgrx_version(tools: &Tools) -> String {
+    output(cargo(tools).args(["pgrx", "--version"])).unwrap_or_default()
+}
+
+/// `cargo`, run at the top of the checkout.
+fn cargo(tools: &Tools) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root());
+    // What cargo told this program about itself is not meant for the cargo it starts.
+    for (name, _) in env::vars_os() {
+        let told = name.to_string_lossy();
+        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(name);
+        }
+    }
+    if let Some(tools) = tools {
+        cargo.env("PATH", path_with(tools));
+    }
+    cargo
+}
+
+/// What building cargo-pgrx needs and running it does not.
+fn has_openssl() -> bool {
+    !cfg!(target_os = "linux")
+        || env::var_os("OPENSSL_DIR").is_some()
+        || output(Command::new("pkg-config").args(["--exists", "openssl"])).is_ok()
+}
+
+/// pgrx reads from its home which server a version stands for. `cargo pgrx init` would overwrite the
+/// entries that are there, so a home that names another server is left alone and one under target/
+/// used instead.
+fn ensure_pgrx_home(pg: &mut Pg) -> Result<()> {
+    let home = env::var_os("PGRX_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".pgrx")))
+        .unwrap_or_else(|| target_dir().join("pgrx"));
+    let ours = target_dir().join("pgrx").join(pg.feature());
+    for home in [home, ours] {
+        let config = std::fs::read_to_string(home.join("config.toml"));
+        if config.as_ref().is_ok_and(|config| names(config, pg)) {
+            pg.pgrx_home = Some(home);
+            return Ok(());
+        }
+        if config.is_err() {
+            std::fs::create_dir_all(&home)?;
+            pg.pgrx_home = Some(home);
+            let mut init = pg.cargo();
+            init.args(["pgrx", "init", "--no-run"]);
+            init.arg(format!("--{}={}", pg.feature(), pg.pg_config.display()));
+            return run_quietly(&mut init, "cargo pgrx init");
+        }
+    }
+    bail!(
+        "{} names another PostgreSQL: remove it",
+        target_dir().join("pgrx").display()
+    )
+}
+
+/// Whether a pgrx configuration says that this feature means this server.
+fn names(config: &str, pg: &Pg) -> bool {
+    config
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .filter(|(name, _)| name.trim() == pg.feature())
+        .filter_map(|(_, path)| Pg::at(Path::new(path.trim().trim_matches('"'))).ok())
+        .any(|other| {
+            other.version == pg.version
+                && other.bindir == pg.bindir
+                && other.pkglibdir == pg.pkglibdir
+        })
+}
+
+/// The search path with a directory before it. Cargo's own directory goes to its end: where it is
+/// not on the path at all, cargo would look there before anywhere else.
+fn path_with(first: &Path) -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    let all = std::iter::once(first.to_path_buf())
+        .chain(env::split_paths(&path))
+        .chain(home.map(|home| home.join("bin")));
+    env::join_paths(all).unwrap_or(path)
+}
+
+fn writable(dir: &Path) -> bool {
+    output(Command::new("test").arg("-w").arg(dir)).is_ok()
+}

@@ -1,0 +1,407 @@
+//! `cargo verify`: everything there is to pass, in the order in which a mistake is cheapest to find.
+//!
+//! All of it builds in release mode with one set of features, so that the extension and pgrx are compiled
+//! as few times as can be. The pgrx tests install a test build over the released one; that is why they come
+//! before `install`, and why whatever needs a server comes after it.
+
+pub mod process;
+mod regress;
+pub mod tally;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::cluster::Cluster;
+use crate::setup::{self, Pg};
+use crate::{demo, doc_blocks, generate};
+use process::Finished;
+use tally::{Tally, seconds};
+
+/// Long enough to compile everything on two slow cores.
+const BUILD_LIMIT: Duration = Duration::from_secs(40 * 60);
+
+/// How many files the demo hashes here: enough for every worker to have its turn.
+const DEMO_FILES: &str = "300";
+
+/// The name of each step, for `--only`, and what it proves.
+const STEPS: [(&str, &str); 10] = [
+    ("fmt", "the code is formatted"),
+    ("clippy", "no warnings"),
+    (
+        "unit",
+        "the pure model, the rules of the house, these tools",
+    ),
+    ("pgrx", "tests inside the server"),
+    ("install", "a release build, installed"),
+    ("generate", "generated files are fresh"),
+    ("regress", "the SQL face, one behaviour a file"),
+    ("isolation", "the races, one a spec"),
+    ("demo", "the examples do real work"),
+    ("docs", "the documentation does what it shows"),
+];
+
+/// Steps that talk to a server with the extension installed.
+const NEED_SERVER: [&str; 4] = ["generate", "regress", "isolation", "docs"];
+
+struct Options {
+    only: BTreeSet<String>,
+    chosen: regress::Chosen,
+}
+
+pub fn run(args: &[String]) -> Result<()> {
+    let options = options(args)?;
+    options.chosen.validate()?;
+    let begun = Instant::now();
+    let mut tally = Tally::default();
+    if let Err(error) = steps(&options, &mut tally) {
+        tally.failed("verify", &format!("{error:#}"));
+    }
+    println!();
+    for failure in tally.failures() {
+        println!("failed: {failure}");
+    }
+    println!("{} in all", seconds(begun.elapsed()));
+    println!("{}", tally.line());
+    // Not an error value: the line above has to be the last one.
+    if !tally.failures().is_empty() {
+        std::process::exit(1);
+    }
+    Ok(())
+}
+
+fn options(args: &[String]) -> Result<Options> {
+    let mut options = Options {
+        only: BTreeSet::new(),
+        chosen: regress::Chosen {
+            tests: Vec::new(),
+            bless: false,
+        },
+    };
+    let mut args = args.iter().map(String::as_str);
+    while let Some(arg) = args.next() {
+        match arg {
+            "--" => {}
+            "--bless" | "--accept" => options.chosen.bless = true,
+            "--only" => {
+                for step in args.next().unwrap_or_default().split(',') {
+                    if !STEPS.iter().any(|(name, _)| *name == step) {
+                        let names: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
+                        bail!(
+                            "there is no step {step:?}; the steps are {}",
+                            names.join(", ")
+                        );
+                    }
+                    options.only.insert(step.to_string());
+                }
+            }
+            test if !test.starts_with('-') => options.chosen.tests.push(test.to_string()),
+            other => bail!("unknown option {other}: use --only STEP[,STEP] [TEST …], --bless"),
+        }
+    }
+    Ok(options)
+}
+
+/// Runs the chosen steps until one fails.
+fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
+    announce("setup", "what the tests need is on this machine");
+    let begun = Instant::now();
+    let pg = setup::ensure()?;
+    println!("    PostgreSQL {} {}", pg.version, seconds(begun.elapsed()));
+
+    let out = setup::target_dir().join("verify");
+    fs::create_dir_all(&out)?;
+    let mut server = None;
+    for (step, what) in STEPS {
+        if !wanted(options, step) {
+            continue;
+        }
+        announce(step, what);
+        if NEED_SERVER.contains(&step) && server.is_none() {
+            server = Some(Cluster::start(&pg, "verify", SERVER)?);
+        }
+        let done = match (step, &server) {
+            ("fmt", _) => fmt(&pg, &out, tally),
+            ("clippy", _) => clippy(&pg, &out, tally),
+            ("unit", _) => unit(&pg, &out, tally),
+            ("pgrx", _) => pgrx(&pg, &out, tally),
+            ("install", _) => timed(tally, "install", || setup::install(&pg)),
+            ("demo", _) => timed(tally, "demo", || {
+                demo::run(&["--files".into(), DEMO_FILES.into()])
+            }),
+            ("generate", Some(server)) => generate::check(server, tally),
+            ("regress", Some(server)) => {
+                regress::regress(&pg, server, &out, &options.chosen, tally)
+            }
+            ("isolation", Some(server)) => {
+                regress::isolation(&pg, server, &out, &options.chosen, tally)
+            }
+            ("docs", Some(server)) => doc_blocks::run(&pg, server, &out.join("docs"), tally),
+            _ => bail!("step {step} is not wired"),
+        };
+        if let Err(error) = done {
+            tally.failed(step, &format!("{error:#}"));
+        }
+        if let Some(server) = &server {
+            let crashes = crashes(server);
+            if !crashes.is_empty() {
+                tally.failed(&format!("{step}: no backend ends by a signal"), &crashes);
+            }
+        }
+        if !tally.failures().is_empty() {
+            let at = STEPS
+                .iter()
+                .position(|(name, _)| *name == step)
+                .unwrap_or_default();
+            let left: Vec<&str> = STEPS[at + 1..]
+                .iter()
+                .map(|(name, _)| *name)
+                .filter(|s| wanted(options, s))
+                .collect();
+            if !left.is_empty() {
+                println!("not run: {}", left.join(", "));
+            }
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What is durable is tested elsewhere, with crashes; here a flush only costs time. Without autovacuum the
+/// same test sees the same server every time.
+const SERVER: &[(&str, &str)] = &[
+    ("fsync", "off"),
+    ("autovacuum", "off"),
+    ("max_prepared_transactions", "10"),
+    ("log_statement", "all"),
+];
+
+/// What the server's log says about backends that did not end by themselves.
+fn crashes(server: &Cluster) -> String {
+    let log = fs::read(server.log()).unwrap_or_default();
+    String::from_utf8_lossy(&log)
+        .lines()
+        .filter(|line| line.contains("terminated by signal") || line.contains("PANIC:"))
+        .fold(String::new(), |all, line| all + line + "\n")
+}
+
+/// A step is run when it is asked for, or when one that is asked for stands on it.
+fn wanted(options: &Options, step: &str) -> bool {
+    options.only.is_empty()
+        || options.only.contains(step)
+        || (step == "install" && NEED_SERVER.iter().any(|s| options.only.contains(*s)))
+}
+
+fn fmt(pg: &Pg, out: &Path, tally: &mut Tally) -> Result<()> {
+    cargo(pg, out, tally, "fmt", &["fmt", "--all", "--check"])
+}
+
+fn clippy(pg: &Pg, out: &Path, tally: &mut Tally) -> Result<()> {
+    let features = test_features(pg);
+    let extension = [
+        "clippy",
+        "--package=pg_baton",
+        "--release",
+        "--all-targets",
+        "--no-default-features",
+    ];
+    let extension = [
+        &extension[..],
+        &["--features", &features, "--", "-D", "warnings"],
+    ]
+    .concat();
+    cargo(pg, out, tally, "clippy pg_baton", &extension)?;
+    let xtask = [
+        "clippy",
+        "--package=xtask",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    cargo(pg, out, tally, "clippy xtask", &xtask)
+}
+
+fn unit(pg: &Pg, out: &Path, tally: &mut Tally) -> Result<()> {
+    cargo(pg, out, tally, "xtask", &["test", "--package=xtask"])?;
+    let features = test_features(pg);
+    let tests = [
+        "test",
+        "--package=pg_baton",
+        "--release",
+        "--no-default-features",
+        "--features",
+        &features,
+    ];
+    for name in unit_tests()? {
+        let one = [&tests[..], &["--test", &name]].concat();
+        cargo(pg, out, tally, &name, &one)?;
+    }
+    Ok(())
+}
+
+/// The files right in tests/ are plain Rust tests; none of them needs a server.
+fn unit_tests() -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(setup::root().join("tests"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "rs")
+            && let Some(stem) = path.file_stem().and_then(|s| s.to_str())
+        {
+            names.insert(stem.to_string());
+        }
+    }
+    Ok(names)
+}
+
+fn pgrx(pg: &Pg, out: &Path, tally: &mut Tally) -> Result<()> {
+    let features = test_features(pg);
+    let data = std::env::temp_dir().join(format!("pg_baton-pgrx-{}", std::process::id()));
+    let data_dir = data.display().to_string();
+    let feature = pg.feature();
+    let mut args = vec![
+        "pgrx",
+        "test",
+        "--release",
+        "--no-default-features",
+        "--features",
+        &features,
+    ];
+    args.extend(["--pgdata", &data_dir]);
+    if setup::is_root() {
+        args.extend(["--runas", "postgres"]);
+    }
+    // The name of a test goes to `cargo test` as it is. `--tests` leaves out the doc tests, and with thin
+    // LTO it needs the same build of pgrx as the unit step; `--lib` alone would compile it once more.
+    args.extend([feature.as_str(), "--", "--tests"]);
+    let done = cargo(pg, out, tally, "pgrx", &args);
+    let _ = fs::remove_dir_all(data);
+    done
+}
+
+fn test_features(pg: &Pg) -> String {
+    format!("{} pg_test", pg.feature())
+}
+
+/// Runs cargo and counts the tests it reports, or itself as one.
+fn cargo(pg: &Pg, out: &Path, tally: &mut Tally, label: &str, args: &[&str]) -> Result<()> {
+    let begun = Instant::now();
+    let mut command: Command = pg.cargo();
+    command
+        .args(args)
+        .env("CARGO_TERM_COLOR", "never")
+        // A test says in words what is wrong; where the test harness was called from helps nobody.
+        .env("RUST_BACKTRACE", "0");
+    let log = out.join(format!("{}.log", label.replace(' ', "-")));
+    let finished = process::run(&mut command, &log, BUILD_LIMIT)?;
+    if !finished.success {
+        let why = format!(
+            "cargo {}: {}\n{}",
+            args.join(" "),
+            finished.ending,
+            without_progress(&finished)
+        );
+        tally.failed(label, &why);
+        return Ok(());
+    }
+    match tests_passed(&finished.output) {
+        None => tally.passed(label, begun.elapsed()),
+        Some(0) => tally.failed(label, "there is not a single test"),
+        Some(count) => {
+            tally.passed_many(count - 1);
+            tally.passed(&format!("{label}: {count} tests"), begun.elapsed());
+        }
+    }
+    Ok(())
+}
+
+/// The sum of `test result: ok. N passed; …`, if there is such a line. Where the tests in `src/` are among
+/// them, only these count: the files in `tests/` have been counted before.
+fn tests_passed(output: &str) -> Option<usize> {
+    let output = match output.split_once("Running unittests src/lib.rs") {
+        Some((_, rest)) => rest
+            .split("\n     Running tests/")
+            .next()
+            .unwrap_or_default(),
+        None => output,
+    };
+    output
+        .lines()
+        .filter_map(|line| line.strip_prefix("test result: ok. "))
+        .map(|rest| {
+            rest.split(' ')
+                .next()
+                .and_then(|n| n.parse::<usize>().ok())
+                .unwrap_or(0)
+        })
+        .reduce(|all, more| all + more)
+}
+
+/// What cargo printed, less the lines that only show that it was busy.
+fn without_progress(finished: &Finished) -> String {
+    let busy = [
+        "Compiling ",
+        "Checking ",
+        "Downloaded ",
+        "Downloading ",
+        "Updating ",
+        "Locking ",
+        "Blocking ",
+    ];
+    finished
+        .output
+        .lines()
+        .filter(|line| {
+            !busy.iter().any(|word| line.trim_start().starts_with(word))
+                && !line.ends_with(" ... ok")
+        })
+        .fold(String::new(), |all, line| all + line + "\n")
+}
+
+fn timed(tally: &mut Tally, label: &str, act: impl FnOnce() -> Result<()>) -> Result<()> {
+    let begun = Instant::now();
+    act()?;
+    tally.passed(label, begun.elapsed());
+    Ok(())
+}
+
+fn announce(step: &str, what: &str) {
+    println!("==> {step}: {what}");
+    let _ = std::io::stdout().flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_counted_over_all_binaries() {
+        let output = "x\ntest result: ok. 3 passed; 0 failed; 0 ignored\ny\ntest result: ok. 4 passed; 0 failed\n";
+        assert_eq!(tests_passed(output), Some(7));
+        assert_eq!(tests_passed("Finished"), None);
+        let lib = "     Running unittests src/lib.rs (a)\ntest result: ok. 3 passed; 0 failed\n";
+        let model = "     Running tests/model.rs (b)\ntest result: ok. 5 passed; 0 failed\n";
+        assert_eq!(tests_passed(&format!("{lib}{model}")), Some(3));
+    }
+
+    #[test]
+    fn a_step_brings_what_it_stands_on() {
+        let options = options(&["--only".into(), "regress".into(), "task_create".into()]).unwrap();
+        assert!(
+            wanted(&options, "install")
+                && wanted(&options, "regress")
+                && !wanted(&options, "clippy")
+        );
+        assert_eq!(options.chosen.tests, ["task_create"]);
+    }
+
+    #[test]
+    fn an_unknown_step_is_refused() {
+        assert!(super::options(&["--only".into(), "nothing".into()]).is_err());
+    }
+}

@@ -1,0 +1,245 @@
+//! Runs PostgreSQL's own test drivers, `pg_regress` and `pg_isolation_regress`, one file at a time.
+//!
+//! One file at a time and never two at once, because "which task is found" may depend on any transaction
+//! that is open in the cluster; in a database made for that file alone, with the extension in it, because
+//! a test that needs its neighbour is two tests in one. See tests/README.md for how to write one.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::process::{self, Finished};
+use super::tally::Tally;
+use crate::cluster::Cluster;
+use crate::setup::{self, Pg};
+
+/// No test waits longer than this for anything.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A driver: what it is called, where its input lies and what the input's names end in.
+struct Driver {
+    name: &'static str,
+    program: &'static str,
+    tests: &'static str,
+    inputs: &'static str,
+    extension: &'static str,
+    database: &'static str,
+}
+
+const REGRESS: Driver = Driver {
+    name: "regress",
+    program: "pgxs/src/test/regress/pg_regress",
+    tests: "tests/pg_regress",
+    inputs: "sql",
+    extension: "sql",
+    database: "regression",
+};
+
+const ISOLATION: Driver = Driver {
+    name: "isolation",
+    program: "pgxs/src/test/isolation/pg_isolation_regress",
+    tests: "tests/isolation",
+    inputs: "specs",
+    extension: "spec",
+    database: "isolation_regression",
+};
+
+/// psql as these tests see it: every error with its SQLSTATE, none with the line of C or Rust that raised
+/// it, which every edit would move. DETAIL and HINT are there in any case.
+const LAUNCHER: &str = r#"#!/bin/sh
+"$@" -v VERBOSITY=verbose -v SHOW_CONTEXT=never 2>&1 | sed '/^LOCATION:  /d'
+"#;
+
+pub fn regress(
+    pg: &Pg,
+    cluster: &Cluster,
+    out: &Path,
+    chosen: &Chosen,
+    tally: &mut Tally,
+) -> Result<()> {
+    run(&REGRESS, pg, cluster, out, chosen, tally)
+}
+
+pub fn isolation(
+    pg: &Pg,
+    cluster: &Cluster,
+    out: &Path,
+    chosen: &Chosen,
+    tally: &mut Tally,
+) -> Result<()> {
+    run(&ISOLATION, pg, cluster, out, chosen, tally)
+}
+
+/// Which tests are run and whether what they print is kept as expected from now on.
+pub struct Chosen {
+    /// Names of tests; all of them when empty.
+    pub tests: Vec<String>,
+    pub bless: bool,
+}
+
+impl Chosen {
+    /// A name that is nobody's must not pass as "nothing failed".
+    pub fn validate(&self) -> Result<()> {
+        for test in &self.tests {
+            let there = [&REGRESS, &ISOLATION].iter().any(|driver| {
+                let inputs = setup::root().join(driver.tests).join(driver.inputs);
+                inputs
+                    .join(format!("{test}.{}", driver.extension))
+                    .is_file()
+            });
+            ensure!(there, "there is no test {test}");
+        }
+        Ok(())
+    }
+}
+
+fn run(
+    driver: &Driver,
+    pg: &Pg,
+    cluster: &Cluster,
+    out: &Path,
+    chosen: &Chosen,
+    tally: &mut Tally,
+) -> Result<()> {
+    let program = pg.pkglibdir.join(driver.program);
+    if !program.exists() {
+        bail!(
+            "{} is missing; it comes with the server's development package",
+            program.display()
+        );
+    }
+    let tests = setup::root().join(driver.tests);
+    let names = names_in(&tests.join(driver.inputs), driver.extension)?;
+    ensure!(
+        !names.is_empty(),
+        "there is no test in {}/{}",
+        driver.tests,
+        driver.inputs
+    );
+    let expected = names_in(&tests.join("expected"), "out").unwrap_or_default();
+    let out = out.join(driver.name);
+    let _ = fs::remove_dir_all(&out);
+    fs::create_dir_all(&out)?;
+    let launcher = out.join("launcher.sh");
+    fs::write(&launcher, LAUNCHER)?;
+
+    for left_over in expected
+        .iter()
+        .filter(|e| !names.iter().any(|n| is_output_of(e, n)))
+    {
+        tally.failed(
+            &format!("{} {left_over}", driver.name),
+            &format!("expected/{left_over}.out belongs to no test"),
+        );
+    }
+
+    for name in names
+        .iter()
+        .filter(|n| chosen.tests.is_empty() || chosen.tests.contains(n))
+    {
+        let begun = Instant::now();
+        let dir = out.join(name);
+        fs::create_dir_all(&dir)?;
+        fresh(cluster)?;
+        let mut command = Command::new(&program);
+        command
+            .current_dir(&tests)
+            .arg(format!("--inputdir={}", tests.display()))
+            .arg(format!("--outputdir={}", dir.display()))
+            .arg(format!("--bindir={}", pg.bindir.display()))
+            .arg(format!("--dbname={}", driver.database))
+            .arg("--load-extension=pg_baton")
+            .envs(cluster.env());
+        if driver.name == "regress" {
+            command.arg(format!("--launcher=sh \"{}\"", launcher.display()));
+        }
+        command.arg(name);
+        let finished = process::run(&mut command, &dir.join("driver.log"), LIMIT)?;
+
+        let label = format!("{} {name}", driver.name);
+        let actual = dir.join("results").join(format!("{name}.out"));
+        let kept = tests.join("expected").join(format!("{name}.out"));
+        if finished.success {
+            tally.passed(&label, begun.elapsed());
+        } else if finished.timed_out {
+            let printed = fs::read_to_string(&actual).unwrap_or_default();
+            let why = format!("{}; until then it printed:\n{printed}", finished.ending);
+            tally.failed(&label, &why);
+        } else if chosen.bless && actual.exists() {
+            fs::create_dir_all(tests.join("expected"))?;
+            fs::copy(&actual, &kept)?;
+            tally.passed(
+                &format!("{label}: what it printed is now expected"),
+                begun.elapsed(),
+            );
+        } else if !kept.exists() {
+            let printed = fs::read_to_string(&actual).unwrap_or(finished.output);
+            tally.failed(
+                &label,
+                &format!(
+                    "{}/expected/{name}.out does not exist. The test printed:\n{printed}\n\
+                     If that is right, `cargo verify -- --bless` keeps it.",
+                    driver.tests
+                ),
+            );
+        } else {
+            tally.failed(&label, &differences(&dir, &finished));
+        }
+    }
+    Ok(())
+}
+
+/// The tests in a directory, by name, in order.
+fn names_in(dir: &Path, extension: &str) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == extension)
+            && let Some(stem) = path.file_stem().and_then(|s| s.to_str())
+        {
+            names.insert(stem.to_string());
+        }
+    }
+    Ok(names)
+}
+
+/// `deadlock_1.out` is the second right answer of `deadlock`: the drivers accept any of them.
+fn is_output_of(output: &str, test: &str) -> bool {
+    output == test
+        || output
+            .strip_prefix(test)
+            .and_then(|rest| rest.strip_prefix('_'))
+            .is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// No database of a test, and none of the roles that a test made: the driver makes the database anew.
+fn fresh(cluster: &Cluster) -> Result<()> {
+    for Driver { database, .. } in [&REGRESS, &ISOLATION] {
+        cluster.psql(
+            "postgres",
+            &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"),
+        )?;
+    }
+    cluster.psql(
+        "postgres",
+        "DO $$ DECLARE role text; BEGIN
+           FOR role IN SELECT rolname FROM pg_roles WHERE rolname LIKE 'regress\\_%' LOOP
+             EXECUTE format('DROP ROLE %I', role);
+           END LOOP;
+         END $$",
+    )?;
+    Ok(())
+}
+
+fn differences(dir: &Path, finished: &Finished) -> String {
+    let diffs = fs::read_to_string(dir.join("regression.diffs")).unwrap_or_default();
+    if diffs.trim().is_empty() {
+        format!("{}\n{}", finished.output, finished.ending)
+    } else {
+        diffs
+    }
+}
