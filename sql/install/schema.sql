@@ -66,8 +66,7 @@ CREATE TABLE baton.task (
     name          text,
     key           text,
     payload       jsonb NOT NULL,
-    metadata      jsonb NOT NULL,
-    CONSTRAINT item_of_a_step_of_a_run CHECK ((step_id IS NULL) = (item_index IS NULL) AND (step_id IS NULL OR run_id IS NOT NULL))
+    metadata      jsonb NOT NULL
 );
 -- A key is taken until its task is purged.
 CREATE UNIQUE INDEX task_key ON baton.task (queue_id, key) WHERE key IS NOT NULL;
@@ -103,16 +102,9 @@ CREATE TABLE baton.task_live (
     shard                smallint,
     owner                text,
     cancel_reason        text,
-    -- One CHECK, on fixed-width columns: three on text cost 12.5 µs an update, one like this about 1.
-    CONSTRAINT running_iff_leased CHECK (
-        state IN (0, 1, 2, 3, 4)
-        AND (state = 3) = (lease_token IS NOT NULL)
-        AND (state = 3) = (lease_expires_at IS NOT NULL)
-        AND (state = 3) = (check_at IS NOT NULL)
-        AND (state = 3) = (owner IS NOT NULL)
-        AND (state = 3) = (leased_seq IS NOT NULL)
-        AND (state <> 0 OR run_at IS NOT NULL)
-        AND (state <> 1 OR slot_key IS NOT NULL))
+    -- Short on purpose: the server parses a CHECK anew for every statement that writes the table. Eight
+    -- comparisons cost five times a bare UPDATE.
+    CONSTRAINT running_iff_leased CHECK (num_nonnulls(owner, lease_token, lease_expires_at) = 3 * (state = 3)::int)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_insert_threshold = -1, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX task_live_ready ON baton.task_live (queue_id, priority, ready_seq) WHERE state = 2;
@@ -141,7 +133,7 @@ CREATE TABLE baton.task_done (
     reason               text,
     result               jsonb,
     error                jsonb,
-    CONSTRAINT done_is_terminal CHECK (state BETWEEN 10 AND 14)
+    CONSTRAINT done_is_terminal CHECK (state >= 10)
 );
 
 CREATE TABLE baton.event (
@@ -244,36 +236,26 @@ CREATE TABLE baton.due (
 CREATE INDEX due_queue ON baton.due (queue_id, due_id);
 CREATE SEQUENCE baton.due_id_seq AS bigint;
 
--- Rules that hold below the functions too, so that even the owner's UPDATE cannot break them by
--- accident.
-CREATE FUNCTION baton._refuse() RETURNS trigger LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-    AS $$
+-- The rules hold below the functions too: a terminal row, a live lease, a counter cannot be changed by
+-- accident, not even by the owner, because nobody but the functions writes here. A statement trigger in C
+-- costs a verb less than can be measured. (INSERT is left alone: the restore of a dump is one.)
+CREATE FUNCTION baton._only_the_functions_write() RETURNS trigger LANGUAGE c
+    AS 'MODULE_PATHNAME', 'only_the_functions_write_wrapper';
+
+DO $$
+DECLARE
+    relation regclass;
 BEGIN
-    RAISE EXCEPTION USING
-        ERRCODE = 'object_not_in_prerequisite_state',
-        MESSAGE = TG_ARGV[0],
-        DETAIL = TG_ARGV[1];
+    FOR relation IN
+        SELECT c.oid FROM pg_catalog.pg_class c
+        WHERE c.relnamespace = 'baton'::pg_catalog.regnamespace AND c.relkind = 'r' ORDER BY c.oid
+    LOOP
+        EXECUTE pg_catalog.format(
+            'CREATE TRIGGER only_the_functions_write BEFORE UPDATE OR DELETE OR TRUNCATE ON %s
+             FOR EACH STATEMENT EXECUTE FUNCTION baton._only_the_functions_write()', relation);
+    END LOOP;
 END
 $$;
-
-CREATE TRIGGER what_was_asked_stays BEFORE UPDATE ON baton.task FOR EACH ROW
-    WHEN (ROW(OLD.task_id, OLD.run_id, OLD.step_id, OLD.redrive_of, OLD.created_at, OLD.queue_id, OLD.max_attempts, OLD.item_index, OLD.priority, OLD.name, OLD.key, OLD.payload)
-        IS DISTINCT FROM ROW(NEW.task_id, NEW.run_id, NEW.step_id, NEW.redrive_of, NEW.created_at, NEW.queue_id, NEW.max_attempts, NEW.item_index, NEW.priority, NEW.name, NEW.key, NEW.payload))
-    EXECUTE FUNCTION baton._refuse('a task cannot be changed', 'What was asked is written once; only metadata may change.');
-CREATE TRIGGER terminal_is_final BEFORE UPDATE ON baton.task_done FOR EACH ROW
-    EXECUTE FUNCTION baton._refuse('a finished task cannot be changed', 'A terminal state is final.');
-CREATE TRIGGER what_happened_stays BEFORE UPDATE ON baton.event FOR EACH ROW
-    EXECUTE FUNCTION baton._refuse('an event cannot be changed', 'The tape is only ever appended to.');
--- The moves of the model; a test compares the two. UPDATE OF state: a heartbeat does not come here.
-CREATE TRIGGER only_legal_moves AFTER UPDATE OF state ON baton.task_live FOR EACH ROW
-    WHEN (OLD.state <> NEW.state AND NOT (
-           OLD.state = 2 AND NEW.state = 3
-        OR OLD.state = 3 AND NEW.state IN (0, 1, 2, 4)
-        OR OLD.state = 1 AND NEW.state = 2
-        OR OLD.state = 0 AND NEW.state IN (1, 2)
-        OR OLD.state = 2 AND NEW.state = 1))
-    EXECUTE FUNCTION baton._refuse('a task cannot make this move', 'See docs/state-machine.md for the moves that exist.');
 
 -- A dump keeps every row and every sequence.
 DO $$

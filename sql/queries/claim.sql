@@ -20,7 +20,7 @@ WITH first AS MATERIALIZED (
         heartbeat_at = NULL, started_at = NULL,
         attempt = l.attempt + 1, last_seq = l.last_seq + 1, leased_seq = l.last_seq + 1
     FROM timed t
-    WHERE l.task_id = t.task_id AND l.state = 2
+    WHERE l.task_id = t.task_id
     RETURNING l.task_id, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases
 )
 SELECT (SELECT ready_seq FROM first), (SELECT last_value FROM baton.ready_seq),

@@ -10,7 +10,7 @@ WITH old AS MATERIALIZED (
         run_at = o.now + $5, ready_seq = nextval('baton.ready_seq'), ready_at = CASE WHEN $2 = 2 THEN o.now END,
         lease_token = NULL, owner = NULL, lease_expires_at = NULL, check_at = NULL, leased_seq = NULL,
         last_seq = l.last_seq + 1
-    FROM old o WHERE l.task_id = o.task_id AND l.state = 3
+    FROM old o WHERE l.task_id = o.task_id
     RETURNING l.task_id, l.run_at, l.lost_leases
 ), tape AS (
     INSERT INTO baton.event (tape_id, seq, at, lease_token, kind, body)

@@ -2,7 +2,7 @@
 -- final event. Locks the task as DELETE does (FOR UPDATE).
 WITH ended AS (
     DELETE FROM baton.task_live
-    WHERE task_id = $1 AND lease_token = $2 AND state = 3
+    WHERE task_id = $1 AND lease_token = $2
     RETURNING task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, last_seq, leased_seq,
         queue_id, attempt, lost_leases, owner, step_id, slot_key, shard
 ), done AS (

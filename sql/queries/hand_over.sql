@@ -21,7 +21,7 @@ WITH freed AS MATERIALIZED (
     UPDATE baton.slot s SET holder = p.task_id FROM pair p WHERE s.slot_key = $1 AND s.number = p.number
 ), woken AS (
     UPDATE baton.task_live l SET state = 2, ready_seq = p.place, ready_at = baton._clock()
-    FROM pair p WHERE l.task_id = p.task_id AND l.state = 1
+    FROM pair p WHERE l.task_id = p.task_id
     RETURNING l.task_id
 )
 SELECT (SELECT ready_seq FROM first), (SELECT last_value FROM baton.ready_seq), (SELECT count(*) FROM freed), woken.task_id

@@ -8,7 +8,7 @@ WITH timed AS MATERIALIZED (
         heartbeat_at = NULL, started_at = NULL,
         attempt = l.attempt + 1, last_seq = l.last_seq + 1, leased_seq = l.last_seq + 1
     FROM timed t
-    WHERE l.task_id = t.task_id AND l.state = 2
+    WHERE l.task_id = t.task_id
     RETURNING l.task_id, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases
 )
 SELECT l.task_id, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases, t.name, t.key, t.payload, t.run_id, t.item_index, t.metadata

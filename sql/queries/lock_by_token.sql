@@ -1,6 +1,6 @@
 -- The same for the holder of a current token; no row for anybody else. Locks the task FOR UPDATE.
 WITH locked AS MATERIALIZED (
-    SELECT * FROM baton.task_live WHERE task_id = $1 AND lease_token = $2 AND state = 3 FOR UPDATE
+    SELECT * FROM baton.task_live WHERE task_id = $1 AND lease_token = $2 FOR UPDATE
 ), k AS MATERIALIZED (
     SELECT locked.*, baton._clock() AS now FROM locked
 )

@@ -5,5 +5,5 @@ WITH free AS MATERIALIZED (
     ORDER BY slot_key, number LIMIT 1
     FOR UPDATE SKIP LOCKED
 )
-UPDATE baton.slot s SET holder = $2 FROM free f WHERE s.slot_key = $1 AND s.number = f.number AND s.holder IS NULL
+UPDATE baton.slot s SET holder = $2 FROM free f WHERE s.slot_key = $1 AND s.number = f.number
 RETURNING true

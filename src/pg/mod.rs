@@ -5,4 +5,5 @@ pub mod error;
 pub mod session;
 pub mod settings;
 pub mod statement;
+mod trigger;
 pub mod xact;

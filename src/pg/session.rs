@@ -1,6 +1,7 @@
 //! What every function does first and last: the caller's role and settings give way to the owner's.
 
 use pgrx::prelude::*;
+use std::cell::Cell;
 use std::ffi::CStr;
 
 /// One call of one function, acting as the extension's owner, connected to SPI. When it is dropped
@@ -42,6 +43,7 @@ impl Session {
             let settings = GucNest::open();
             settings.set(c"search_path", c"pg_catalog, pg_temp");
             assert_eq!(pg_sys::SPI_connect(), pg_sys::SPI_OK_CONNECT as i32);
+            OPEN.set(OPEN.get() + 1);
             Session {
                 caller,
                 security_context,
@@ -68,6 +70,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        OPEN.set(OPEN.get() - 1);
         if !std::thread::panicking() {
             // SAFETY: undoes what `open` did; the settings follow when the nest is dropped.
             unsafe {
@@ -76,6 +79,15 @@ impl Drop for Session {
             }
         }
     }
+}
+
+thread_local! {
+    static OPEN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether one of the functions is at work.
+pub fn is_open() -> bool {
+    OPEN.get() > 0
 }
 
 /// The owner of the extension's state.

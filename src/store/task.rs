@@ -6,6 +6,7 @@ use crate::pg::datum::{Instant, Jsonb};
 use crate::pg::session::Session;
 use crate::pg::statement::{Row, Rows};
 use crate::statements;
+use std::collections::HashSet;
 
 statements! {
     CREATE = "task_create.sql",
@@ -91,7 +92,15 @@ pub fn create_many(session: &Session, new: &NewMany) -> Vec<(i64, i64)> {
         Jsonb::empty_object().into(),
         new.keys.clone().into(),
     ];
-    CREATE_MANY.with(|s| s.write(session, &args).all(|row| (row.get(), row.get())))
+    let (mut asked, mut created) = (Vec::new(), HashSet::new());
+    CREATE_MANY.with(|s| {
+        s.write(session, &args).all(|row| match (row.get::<Option<i64>>(), row.get::<i64>()) {
+            (Some(ordinal), task_id) => asked.push((ordinal, task_id)),
+            (None, task_id) => drop(created.insert(task_id)),
+        })
+    });
+    asked.retain(|(_, task_id)| created.contains(task_id));
+    asked
 }
 
 /// The holder of a key: its id, its state, and whether its payload is this one.

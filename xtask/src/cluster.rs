@@ -52,6 +52,7 @@ impl Cluster {
             _lock: lock,
         };
         cluster.init()?;
+        cluster.copy_library(pg)?;
         cluster.launch(conf)?;
         Ok(cluster)
     }
@@ -146,6 +147,20 @@ impl Cluster {
         Ok(())
     }
 
+    /// The server loads its own copy of the extension's library, so that installing another build
+    /// meanwhile does not take it away from under the sessions that begin then.
+    fn copy_library(&self, pg: &Pg) -> Result<()> {
+        let copies = self.library_dir();
+        fs::create_dir(&copies)?;
+        for name in ["pg_baton.so", "pg_baton.dylib"] {
+            let installed = pg.pkglibdir.join(name);
+            if installed.is_file() {
+                fs::copy(&installed, copies.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
     fn launch(&mut self, conf: &[(&str, &str)]) -> Result<()> {
         let log = File::create(self.log())?;
         let mut server = self.command("postgres");
@@ -155,6 +170,11 @@ impl Cluster {
             .arg("-k")
             .arg(self.socket_dir());
         server.args(["-h", "", "-p", PORT]);
+        let libraries = format!(
+            "dynamic_library_path={}:$libdir",
+            self.library_dir().display()
+        );
+        server.arg("-c").arg(libraries);
         for (name, value) in conf {
             server.arg("-c").arg(format!("{name}={value}"));
         }
@@ -199,6 +219,10 @@ impl Cluster {
 
     fn data_dir(&self) -> PathBuf {
         self.dir.join("data")
+    }
+
+    fn library_dir(&self) -> PathBuf {
+        self.dir.join("lib")
     }
 
     fn socket_dir(&self) -> PathBuf {

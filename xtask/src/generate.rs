@@ -371,11 +371,10 @@ fn string<'a>(value: &'a Value, key: &str) -> &'a str {
 }
 
 fn strings(value: &Value, key: &str) -> Vec<String> {
+    // As one would write it.
+    let short = |text: &str| text.replace("timestamp with time zone", "timestamptz");
     let items = value[key].as_array().into_iter().flatten();
-    items
-        .filter_map(Value::as_str)
-        .map(str::to_string)
-        .collect()
+    items.filter_map(Value::as_str).map(short).collect()
 }
 
 /// A page written by hand, with what lies between its markers made anew.

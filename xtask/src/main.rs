@@ -24,7 +24,8 @@ usage: cargo xtask <command> [options]
   setup      install what is missing, build the extension and install it";
 
 fn main() -> ExitCode {
-    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo demo -- --keep`: the alias has a `--` of its own, so that one arrives here.
+    let mut args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--").collect();
     let command = if args.is_empty() {
         String::new()
     } else {

@@ -20,7 +20,6 @@ use anyhow::{Result, bail};
 use crate::cluster::Cluster;
 use crate::setup::{self, Pg};
 use crate::{demo, doc_blocks, generate};
-use process::Finished;
 use tally::{Tally, seconds};
 
 /// Long enough to compile everything on two slow cores.
@@ -304,7 +303,7 @@ fn cargo(pg: &Pg, out: &Path, tally: &mut Tally, label: &str, args: &[&str]) -> 
             "cargo {}: {}\n{}",
             args.join(" "),
             finished.ending,
-            without_progress(&finished)
+            essence(&finished.output)
         );
         tally.failed(label, &why);
         return Ok(());
@@ -342,25 +341,33 @@ fn tests_passed(output: &str) -> Option<usize> {
         .reduce(|all, more| all + more)
 }
 
-/// What cargo printed, less the lines that only show that it was busy.
-fn without_progress(finished: &Finished) -> String {
-    let busy = [
+/// What cargo printed, less what nobody looks for: that it was busy, that tests passed, colours, and, if the
+/// build is not what failed, the build.
+fn essence(output: &str) -> String {
+    const BUSY: [&str; 6] = [
         "Compiling ",
         "Checking ",
         "Downloaded ",
         "Downloading ",
-        "Updating ",
         "Locking ",
         "Blocking ",
     ];
-    finished
-        .output
+    let from = output.find("\n     Running ").map_or(0, |at| at + 1);
+    output[from..]
         .lines()
-        .filter(|line| {
-            !busy.iter().any(|word| line.trim_start().starts_with(word))
-                && !line.ends_with(" ... ok")
+        .filter(|line| !BUSY.iter().any(|word| line.trim_start().starts_with(word)))
+        .filter(|line| !line.ends_with(" ... ok"))
+        .fold(String::new(), |all, line| {
+            all + &without_colours(line) + "\n"
         })
-        .fold(String::new(), |all, line| all + line + "\n")
+}
+
+fn without_colours(line: &str) -> String {
+    let mut parts = line.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_string();
+    parts.fold(first, |all, part| {
+        all + part.split_once('m').map_or(part, |(_, text)| text)
+    })
 }
 
 fn timed(tally: &mut Tally, label: &str, act: impl FnOnce() -> Result<()>) -> Result<()> {
@@ -387,6 +394,16 @@ mod tests {
         let lib = "     Running unittests src/lib.rs (a)\ntest result: ok. 3 passed; 0 failed\n";
         let model = "     Running tests/model.rs (b)\ntest result: ok. 5 passed; 0 failed\n";
         assert_eq!(tests_passed(&format!("{lib}{model}")), Some(3));
+    }
+
+    #[test]
+    fn a_failure_shows_what_failed() {
+        let output = "   Compiling x\nwarning: y\n     Running unittests\ntest a ... ok\ntest b ... \u{1b}[31mFAILED\u{1b}[0m\n";
+        assert_eq!(
+            essence(output),
+            "     Running unittests\ntest b ... FAILED\n"
+        );
+        assert_eq!(essence("   Compiling x\nerror: y\n"), "error: y\n");
     }
 
     #[test]
