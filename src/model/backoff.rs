@@ -9,5 +9,6 @@ pub fn delay(base: i64, max: i64, attempt: i32, jitter: f64) -> i64 {
     let full = base
         .saturating_mul(1u128 << doublings)
         .min(max.max(0) as u128) as i64;
-    full / 2 + (jitter.clamp(0.0, 1.0) * (full - full / 2) as f64) as i64
+    let half = full - full / 2;
+    full / 2 + ((jitter.clamp(0.0, 1.0) * half as f64) as i64).min(half)
 }

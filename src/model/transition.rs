@@ -97,11 +97,15 @@ pub fn next(state: State, event: Event) -> Result<State, Illegal> {
     })
 }
 
-/// Whether some event leads from one state to the other: what the trigger on the hot table allows.
-pub fn may_move(from: State, to: State) -> bool {
-    Event::ALL
-        .into_iter()
-        .any(|event| next(from, event) == Ok(to))
+/// The event that ends a task in this state; `None`: no event reported from outside does.
+pub fn ending_in(state: State) -> Option<Event> {
+    match state {
+        State::Completed => Some(Event::Complete),
+        State::Failed => Some(Event::Fail),
+        State::Cancelled => Some(Event::Cancel),
+        State::Quarantined => Some(Event::Quarantine),
+        _ => None,
+    }
 }
 
 /// Every legal move, in the order of `State::ALL` and `Event::ALL`.

@@ -13,10 +13,12 @@ fn only_the_functions_write<'a>(
     if !session::is_open() {
         let table = trigger.relation().map(|table| table.name().to_owned());
         let table = table.unwrap_or_default();
-        Misuse::wrong_state(format!("table \"baton.{table}\" is written by functions only"))
-            .detail("A direct change would break what the functions promise.")
-            .hint("Use the functions of pg_baton.")
-            .raise();
+        Misuse::wrong_state(format!(
+            "table \"baton.{table}\" is written by functions only"
+        ))
+        .detail("A direct change would break what the functions promise.")
+        .hint("Use the functions of pg_baton.")
+        .raise();
     }
     Ok(None)
 }

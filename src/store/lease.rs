@@ -131,7 +131,6 @@ pub struct Locked {
     pub task_id: i64,
     pub place: Place,
     pub state: State,
-    pub lease_token: Option<i64>,
     pub owner: Option<String>,
     pub lease_expires_at: Option<Instant>,
     pub cancel_reason: Option<String>,
@@ -154,7 +153,6 @@ fn locked(row: &mut Row) -> Locked {
         shard: row.get(),
     };
     let state = state(row);
-    let lease_token = row.get();
     let owner = row.get();
     let lease_expires_at = row.get();
     let attempt = row.get();
@@ -173,7 +171,6 @@ fn locked(row: &mut Row) -> Locked {
         task_id,
         place,
         state,
-        lease_token,
         owner,
         lease_expires_at,
         cancel_reason,

@@ -94,10 +94,11 @@ pub fn create_many(session: &Session, new: &NewMany) -> Vec<(i64, i64)> {
     ];
     let (mut asked, mut created) = (Vec::new(), HashSet::new());
     CREATE_MANY.with(|s| {
-        s.write(session, &args).all(|row| match (row.get::<Option<i64>>(), row.get::<i64>()) {
-            (Some(ordinal), task_id) => asked.push((ordinal, task_id)),
-            (None, task_id) => drop(created.insert(task_id)),
-        })
+        s.write(session, &args)
+            .all(|row| match (row.get::<Option<i64>>(), row.get::<i64>()) {
+                (Some(ordinal), task_id) => asked.push((ordinal, task_id)),
+                (None, task_id) => drop(created.insert(task_id)),
+            })
     });
     asked.retain(|(_, task_id)| created.contains(task_id));
     asked

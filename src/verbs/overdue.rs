@@ -6,6 +6,7 @@ use crate::model::backoff;
 use crate::model::ending::{self, Ending};
 use crate::model::limits;
 use crate::model::state::State;
+use crate::model::transition::{self, Event};
 use crate::pg::datum::{Instant, Jsonb};
 use crate::pg::session::Session;
 use crate::pg::xact;
@@ -78,11 +79,12 @@ pub fn settle(
 ) -> (State, Option<Instant>) {
     match ending {
         Ending::Requeue { counted } => {
+            let state = moved(task.state, Event::Requeue);
             let run_at = lease::end_lease(
                 session,
                 task.task_id,
                 &GivenBack {
-                    state: State::Ready,
+                    state,
                     used: false,
                     loss_counted: counted,
                     delay: Interval::from_micros(0),
@@ -90,7 +92,7 @@ pub fn settle(
                     error: None,
                 },
             );
-            (State::Ready, Some(run_at))
+            (state, Some(run_at))
         }
         Ending::Retry => {
             let timed_out = Jsonb::from_text(r#"{"message": "timed_out"}"#);
@@ -106,6 +108,7 @@ pub fn settle(
             )
         }
         Ending::End { state, reason } => {
+            let state = ended(task.state, state);
             let lost = matches!(reason, "lost_leases" | "lease_lost");
             let reason = match (state, &task.cancel_reason) {
                 (State::Cancelled, Some(reason)) => reason.as_str(),
@@ -160,6 +163,19 @@ pub fn postpone(
         });
     }
     (state, Some(run_at))
+}
+
+/// The state after a move that the verb has found to be legal.
+pub fn moved(state: State, event: Event) -> State {
+    transition::next(state, event).unwrap_or_else(|illegal| panic!("{illegal:?}"))
+}
+
+/// The same for a move that ends the task.
+pub fn ended(from: State, to: State) -> State {
+    moved(
+        from,
+        transition::ending_in(to).expect("somebody ends tasks in this state"),
+    )
 }
 
 /// The queue's backoff for the attempt that has just failed.

@@ -1,6 +1,7 @@
 use super::advance::{self, Left};
 use super::args::{self, Checked, answer};
 use crate::model::state::State;
+use crate::model::transition::{self, Event};
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::lease::{self, Report};
@@ -50,6 +51,9 @@ fn cancel(
             Some(standing) => ("terminal", Some(standing.found.state)),
         };
     };
+    let Ok(state) = transition::next(task.state, Event::Cancel) else {
+        return ("compensating", Some(task.state));
+    };
     if task.state == State::Running && !force {
         lease::request_cancel(session, task_id, reason, &session.caller_name());
         return ("cancel_requested", Some(State::Running));
@@ -57,7 +61,7 @@ fn cancel(
     xact::make_durable();
     let forced = task.state == State::Running;
     let report = Report {
-        state: State::Cancelled,
+        state,
         result: None,
         error: None,
         reason: Some(reason.unwrap_or(if forced { "forced" } else { "cancelled" })),
@@ -71,5 +75,5 @@ fn cancel(
             place: task.place,
         }],
     );
-    ("cancelled", Some(State::Cancelled))
+    ("cancelled", Some(state))
 }

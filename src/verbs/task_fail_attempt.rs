@@ -76,6 +76,7 @@ fn fail(
     let mut left = Vec::new();
     let answer = match ending::failed_attempt(&task.lease) {
         Ending::End { state, reason } => {
+            let state = overdue::ended(task.state, state);
             let asked = task
                 .cancel_reason
                 .as_deref()

@@ -59,7 +59,7 @@ fn release(
     };
     let mut left = Vec::new();
     let answer = if task.lease.cancel_requested {
-        let state = State::Cancelled;
+        let state = overdue::ended(task.state, State::Cancelled);
         let reason = task.cancel_reason.as_deref().unwrap_or("cancelled");
         let report = Report {
             state,

@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo demo`, `cargo verify`, `cargo xtask …`. Everything that is not
 //! the extension itself is done here, so that a Rust toolchain is all one needs to begin.
 
+mod bench;
 mod cluster;
 mod demo;
 mod doc_blocks;
@@ -20,6 +21,8 @@ usage: cargo xtask <command> [options]
              --files N   how many files to hash (default 2000)
              --keep      leave the cluster running and print how to reach it
   verify     run every check (also: cargo verify)
+  bench      measure beside the commit floor (also: cargo bench-sql)
+             --quick     shorter rounds
   generate   write the generated parts of the documentation
   setup      install what is missing, build the extension and install it";
 
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         "demo" => demo::run(&args),
         "verify" => verify::run(&args),
         "generate" => generate::run(&args),
+        "bench" => bench::run(&args),
         "setup" => setup::ensure().and_then(|pg| setup::install(&pg)),
         "--help" | "-h" | "help" => {
             println!("{HELP}");

@@ -294,6 +294,8 @@ fn cargo(pg: &Pg, out: &Path, tally: &mut Tally, label: &str, args: &[&str]) -> 
     command
         .args(args)
         .env("CARGO_TERM_COLOR", "never")
+        // rustfmt asks the terminal only.
+        .env("TERM", "dumb")
         // A test says in words what is wrong; where the test harness was called from helps nobody.
         .env("RUST_BACKTRACE", "0");
     let log = out.join(format!("{}.log", label.replace(' ', "-")));

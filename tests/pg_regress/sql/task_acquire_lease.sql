@@ -15,7 +15,7 @@ SELECT task_id = (SELECT task_id FROM task_get_by_key('q', 'k')) AS right_task, 
        attempt, lost_leases, name, key, payload, run_id, item_index, metadata
 FROM task_acquire_lease('q', 'worker-1') \gx
 SELECT state, owner, attempt, lost_leases, leased_at IS NOT NULL AS leased, heartbeat_at, started_at, lease_token > 0 AS token, last_seq FROM task_get_by_key('q', 'k');
-SELECT seq, kind, body, lease_token > 0 AS token FROM task_get_by_key('q', 'k') t, task_events(t.task_id);
+SELECT e.seq, e.kind, e.body, e.lease_token = t.lease_token AS token FROM task_get_by_key('q', 'k') t, task_events(t.task_id) e;
 SELECT * FROM task_acquire_lease('q', 'worker-2');
 -- Its own ttl.
 SELECT outcome FROM task_create('q');
@@ -36,10 +36,10 @@ SELECT payload, outcome, state FROM task_acquire_lease('q', 'w') l, task_fail_at
 SELECT payload, attempt FROM task_acquire_lease('q', 'w', max_tasks => 100);
 
 -- Due tasks get in line oldest run_at first, behind what is in line already.
-SELECT outcome FROM unnest(ARRAY[160, 120, 140]) ms, task_create('q', to_jsonb(ms), run_at => clock_timestamp() + ms * interval '1 ms');
+SELECT outcome FROM unnest(ARRAY[560, 520, 540]) ms, task_create('q', to_jsonb(ms), run_at => clock_timestamp() + ms * interval '1 ms');
 SELECT outcome FROM task_create('q', '"in line"');
 SELECT payload FROM task_acquire_lease('q', 'w', max_tasks => 1);
-SELECT pg_sleep(0.2);
+SELECT pg_sleep(0.6);
 SELECT payload FROM task_acquire_lease('q', 'w', max_tasks => 100);
 
 -- Overdue leases come first, even before a higher priority; the loss is counted, the lost attempt is not.
@@ -53,9 +53,9 @@ SELECT payload, attempt, lost_leases FROM task_acquire_lease('other', 'w', max_t
 SELECT seq, kind, body FROM task_get_by_key('other', '1') t, task_events(t.task_id);
 -- A lease that a heartbeat has extended is not overdue.
 SELECT outcome FROM task_create('other', '"alive"');
-SELECT task_id AS t, lease_token AS l FROM task_acquire_lease('other', 'w', '100 ms') \gset
+SELECT task_id AS t, lease_token AS l FROM task_acquire_lease('other', 'w', '300 ms') \gset
 SELECT outcome FROM task_heartbeat(:t, :l, '1 min');
-SELECT pg_sleep(0.12);
+SELECT pg_sleep(0.35);
 SELECT count(*) FROM task_acquire_lease('other', 'w');
 SELECT outcome FROM task_finalize(:t, :l, 'completed');
 

@@ -17,9 +17,9 @@ SELECT outcome FROM task_finalize(:t, :l, 'failed');
 SELECT outcome, state, lease_token, lease_expires_at, attempt, held_by, payload FROM task_acquire_lease_by_id(:t, 'anna');
 
 -- not_ready: scheduled (until it is due), blocked
-SELECT task_id AS t FROM task_create('q', run_at => clock_timestamp() + interval '150 ms') \gset
+SELECT task_id AS t FROM task_create('q', run_at => clock_timestamp() + interval '300 ms') \gset
 SELECT outcome, state, lease_token FROM task_acquire_lease_by_id(:t, 'anna');
-SELECT pg_sleep(0.2);
+SELECT pg_sleep(0.35);
 SELECT outcome, state, attempt FROM task_acquire_lease_by_id(:t, 'anna');
 SELECT max(task_id) AS blocked FROM task_create_items('q', 'g', ARRAY['1', '2']::jsonb[], max_parallel => 1) \gset
 SELECT outcome, state, lease_token FROM task_acquire_lease_by_id(:blocked, 'anna');
@@ -55,10 +55,10 @@ SELECT state, reason, lost_leases FROM task_get(:t);
 
 -- A task whose cancel was requested ends when its lease has run out.
 SELECT task_id AS t FROM task_create('q') \gset
-SELECT outcome FROM task_acquire_lease_by_id(:t, 'anna', '100 ms');
+SELECT outcome FROM task_acquire_lease_by_id(:t, 'anna', '300 ms');
 SELECT outcome FROM task_cancel(:t, 'not needed');
 SELECT outcome, state FROM task_acquire_lease_by_id(:t, 'anna');
-SELECT pg_sleep(0.12);
+SELECT pg_sleep(0.35);
 SELECT outcome, state FROM task_acquire_lease_by_id(:t, 'ben');
 SELECT state, reason FROM task_get(:t);
 

@@ -39,23 +39,23 @@ SELECT outcome FROM task_release(:t, :l);
 SELECT * FROM task_heartbeat(:t, :l);
 
 -- max_runtime: never beyond it, whatever the ttl; then the attempt fails with timed_out.
-SELECT queue_create('bounded', lease_ttl => '1 min', max_runtime => '300 ms', max_attempts => 2, backoff_base => '0');
+SELECT queue_create('bounded', lease_ttl => '1 min', max_runtime => '500 ms', max_attempts => 2, backoff_base => '0');
 SELECT task_id AS t FROM task_create('bounded') \gset
-SELECT lease_token AS l, lease_expires_at - leased_at AS lease FROM task_acquire_lease('bounded', 'w', '100 ms') JOIN LATERAL (SELECT leased_at FROM baton.leases b) b ON true \gset
-SELECT lease_token AS l FROM task_get(:t) \gset
-SELECT outcome, lease_expires_at = leased_at + interval '300 ms' AS at_max_runtime FROM task_heartbeat(:t, :l, '1 h'), task_get(:t);
-SELECT lease_expires_at = leased_at + interval '300 ms' AS at_max_runtime FROM task_get(:t);
+SELECT lease_token AS l FROM task_acquire_lease('bounded', 'w', '400 ms') \gset
+SELECT lease_expires_at = leased_at + interval '400 ms' AS own_ttl FROM task_get(:t);
+SELECT outcome, lease_expires_at = (SELECT leased_at + interval '500 ms' FROM task_get(:t)) AS at_max_runtime FROM task_heartbeat(:t, :l, '1 h');
+SELECT lease_expires_at = leased_at + interval '500 ms' AS at_max_runtime FROM task_get(:t);
 SELECT outcome, lease_expires_at = (SELECT lease_expires_at FROM task_get(:t)) AS until FROM task_heartbeat(:t, :l, '2 h');
-SELECT pg_sleep(0.35);
+SELECT pg_sleep(0.55);
 SELECT * FROM task_heartbeat(:t, :l, '1 h');
 SELECT outcome FROM task_reap();
 SELECT state, attempt, lost_leases FROM task_get(:t);
 SELECT seq, kind, body ->> 'attempt' AS attempt, body -> 'error' AS error FROM task_events(:t) WHERE kind = 'retry_scheduled';
 -- A lease is never granted beyond it either; the last attempt ends the task.
-SELECT task_id = :t AS same_task, lease_expires_at < clock_timestamp() + interval '310 ms' AS bounded, attempt FROM task_acquire_lease('bounded', 'w', '1 h');
+SELECT task_id = :t AS same_task, lease_expires_at < clock_timestamp() + interval '510 ms' AS bounded, attempt FROM task_acquire_lease('bounded', 'w', '1 h');
 SELECT lease_token AS l FROM task_get(:t) \gset
-SELECT outcome, lease_expires_at = (SELECT leased_at + interval '300 ms' FROM task_get(:t)) AS bounded FROM task_start(:t, :l, '1 h');
-SELECT pg_sleep(0.35);
+SELECT outcome, lease_expires_at = (SELECT leased_at + interval '500 ms' FROM task_get(:t)) AS bounded FROM task_start(:t, :l, '1 h');
+SELECT pg_sleep(0.55);
 SELECT outcome FROM task_reap();
 SELECT state, reason, attempt, lost_leases FROM task_get(:t);
 

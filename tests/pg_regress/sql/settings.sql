@@ -1,0 +1,92 @@
+-- Results do not depend on the caller's settings: the same story under the defaults and under hostile ones.
+
+CREATE FUNCTION story(q text) RETURNS TABLE (step int, answer text) LANGUAGE plpgsql AS $$
+DECLARE t bigint; t2 bigint; l bigint; r bigint; ids bigint[]; tokens bigint[];
+BEGIN
+    PERFORM queue_create(q, lease_ttl => interval '90 seconds', backoff_base => interval '10 seconds', max_attempts => 2);
+    RETURN QUERY SELECT 1, string_agg(outcome || ' ' || state, ', ') FROM (SELECT c.* FROM generate_series(1, 30) n, task_create(q, jsonb_build_object('n', n, 'pi', 3.14159265358979, 'text', E'back\\slash \u00e4'), priority => n % 3, run_at => CASE WHEN n % 10 = 0 THEN clock_timestamp() + interval '1 hour' END) c) c;
+    RETURN QUERY SELECT 2, string_agg(payload ->> 'n', ' ') FROM task_acquire_lease(q, 'w', max_tasks => 5);
+    RETURN QUERY SELECT 3, string_agg((payload ->> 'n') || ' ' || (lease_expires_at - clock_timestamp() BETWEEN interval '80 s' AND interval '90 s'), ' ') FROM task_acquire_lease(q, 'w', max_tasks => 3);
+    SELECT a.task_id, a.lease_token INTO t, l FROM task_acquire_lease(q, 'w', interval '5 seconds') a;
+    RETURN QUERY SELECT 4, payload::text FROM task_get(t);
+    RETURN QUERY SELECT 5, concat_ws(' ', (SELECT outcome FROM task_start(t, l)), (SELECT outcome FROM task_heartbeat(t, l, '10 min')), (SELECT outcome FROM task_append_event(t, 'note', '{"a": [1, 2.50]}', l, 'd')), (SELECT outcome FROM task_append_event(t, 'note', '1', l, 'd')));
+    RETURN QUERY SELECT 6, string_agg(outcome || ' ' || first_seq || ' ' || last_seq, ' ') FROM task_append_events(t, ARRAY['a', 'b'], ARRAY['1', NULL]::jsonb[], l, ARRAY['x', NULL]);
+    RETURN QUERY SELECT 7, f.outcome || ' ' || f.state || ' ' || (f.run_at > clock_timestamp()) FROM task_fail_attempt(t, l, '{"e": 1e2}') f;
+    RETURN QUERY SELECT 8, f.outcome || ' ' || f.state FROM task_fail_attempt(t, l) f;
+    RETURN QUERY SELECT 9, string_agg(concat_ws(' ', e.seq, e.kind, CASE WHEN e.kind = 'retry_scheduled' THEN e.body - 'run_at' ELSE e.body END), ', ') FROM task_events(t) e;
+    SELECT DISTINCT run_id INTO r FROM task_create_items(q, 'g', ARRAY['10', '20', '30', '40']::jsonb[], max_parallel => 2, successor => 'fold', key => q || ' g');
+    RETURN QUERY SELECT 10, outcome || ' ' || state FROM task_create_items(q, 'g', ARRAY['10', '20', '30', '40']::jsonb[], key => q || ' g');
+    FOR i IN 1..4 LOOP
+        SELECT array_agg(a.task_id), array_agg(a.lease_token) INTO ids, tokens FROM task_acquire_lease(q, 'w', max_tasks => 100) a;
+        EXIT WHEN ids IS NULL;
+        RETURN QUERY SELECT 10 + i, string_agg(f.ordinal || ' ' || f.outcome || ' ' || f.state, ', ') FROM task_finalize_many(ids, tokens, array_fill('completed'::text, ARRAY[cardinality(ids)]), array_fill('1.50'::jsonb, ARRAY[cardinality(ids)])) f;
+    END LOOP;
+    RETURN QUERY SELECT 15, string_agg(concat_ws(' ', i.item_index, i.state, i.result), ', ') FROM task_items(r, 'g') i;
+    RETURN QUERY SELECT 16, string_agg(i.state, ', ') FROM task_items(r, 'fold') i;
+    SELECT c.task_id INTO t FROM task_create(q, key => 'cancel me') c;
+    RETURN QUERY SELECT 17, concat_ws(' ', c.outcome, c.state, d.outcome, d.cancelled) FROM task_cancel(t, 'reason') c, task_dispatch_successor(CASE WHEN c.outcome IS NOT NULL THEN t END, 'then', q) d;
+    RETURN QUERY SELECT 18, concat_ws(' ', g.state, g.reason, g.key, g.attempt, g.finalized_at IS NOT NULL) FROM task_get_by_key(q, 'cancel me') g;
+    SELECT c.task_id INTO t2 FROM task_create(q, key => 'expires') c;
+    RETURN QUERY SELECT 19, a.outcome FROM task_acquire_lease_by_id(t2, 'w', '100 ms') a;
+    PERFORM pg_sleep(0.12);
+    RETURN QUERY SELECT 20, string_agg(p.outcome, ' ') FROM task_reap(10, q) p;
+    RETURN QUERY SELECT 21, concat_ws(' ', s.scheduled, s.blocked, s.ready, s.running) FROM baton.queue_stats s WHERE s.queue = q;
+    RETURN QUERY SELECT 22, count(*)::text FROM baton_check(true);
+END $$;
+
+CREATE TABLE told AS SELECT 'default'::text AS settings, * FROM story('default settings');
+SELECT step, answer FROM told ORDER BY step;
+
+-- Each in a new session: before the first call plans anything.
+\c
+SET DateStyle = 'SQL, DMY'; SET TimeZone = 'Asia/Kathmandu'; SET IntervalStyle = 'sql_standard'; SET extra_float_digits = -15; SET bytea_output = 'escape';
+SET standard_conforming_strings = off; SET backslash_quote = on; SET escape_string_warning = off; SET array_nulls = off; SET transform_null_equals = on; SET quote_all_identifiers = on; SET xmloption = document;
+INSERT INTO told SELECT 'formats', * FROM story('formats');
+\c
+SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; SET enable_nestloop = off; SET enable_material = off; SET enable_memoize = off; SET plan_cache_mode = force_custom_plan; SET work_mem = '64kB'; SET jit = on; SET jit_above_cost = 0; SET geqo_threshold = 2; SET join_collapse_limit = 1; SET from_collapse_limit = 1; SET cursor_tuple_fraction = 0; SET random_page_cost = 1e6;
+INSERT INTO told SELECT 'no index', * FROM story('no index');
+\c
+SET enable_seqscan = off; SET enable_sort = off; SET enable_hashagg = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan; SET force_parallel_mode = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET max_parallel_workers_per_gather = 4; SET constraint_exclusion = on; SET default_statistics_target = 1;
+INSERT INTO told SELECT 'no sort', * FROM story('no sort');
+\c
+SET default_transaction_isolation = 'serializable'; SET default_transaction_deferrable = on; SET synchronous_commit = off; SET row_security = off; SET check_function_bodies = off; SET idle_in_transaction_session_timeout = '1 min'; SET lock_timeout = '1 min'; SET statement_timeout = '1 min'; SET search_path = public;
+INSERT INTO told SELECT 'serializable', * FROM story('serializable');
+\c
+SET default_transaction_isolation = 'repeatable read'; SET session_replication_role = replica; SET track_activities = off; SET stats_fetch_consistency = none; SET client_min_messages = error; SET default_table_access_method = heap; SET temp_buffers = '800kB'; SET commit_delay = 0; SET debug_pretty_print = off; SET lc_numeric = 'C'; SET lc_messages = 'C';
+INSERT INTO told SELECT 'repeatable read', * FROM story('repeatable read');
+\c
+-- What differs from the story under the defaults.
+SELECT settings, count(*) FROM told GROUP BY settings ORDER BY settings;
+SELECT t.settings, t.step, t.answer FROM told t WHERE NOT EXISTS (SELECT FROM told d WHERE d.settings = 'default' AND (d.step, d.answer) IS NOT DISTINCT FROM (t.step, t.answer)) ORDER BY t.settings, t.step;
+
+-- A caller's own settings are as they were, after an answer and after an error.
+SET enable_seqscan = off; SET search_path = public, pg_temp; SET synchronous_commit = off;
+SELECT outcome FROM task_create('default') c;
+SELECT * FROM task_create('nowhere');
+SELECT name, setting FROM pg_settings WHERE name IN ('enable_seqscan', 'enable_sort', 'enable_bitmapscan', 'jit', 'search_path', 'synchronous_commit') ORDER BY name;
+-- Acquire and what ends a lease wait for their flush; only until the transaction's end, and only if that is asked for.
+BEGIN;
+SELECT outcome FROM task_create('default');
+SHOW synchronous_commit;
+SELECT count(*) FROM task_acquire_lease('default', 'w');
+SHOW synchronous_commit;
+COMMIT;
+SHOW synchronous_commit;
+BEGIN;
+SELECT f.outcome FROM baton.leases l, task_finalize(l.task_id, l.lease_token, 'completed') f WHERE l.queue = 'default';
+SHOW synchronous_commit;
+COMMIT;
+SET pg_baton.durable_finalize = off;
+BEGIN;
+SELECT count(*) FROM task_acquire_lease('default', 'w');
+SHOW synchronous_commit;
+COMMIT;
+RESET pg_baton.durable_finalize;
+SET synchronous_commit = local;
+BEGIN;
+SELECT f.outcome FROM baton.leases l, task_finalize(l.task_id, l.lease_token, 'completed') f WHERE l.queue = 'default';
+SHOW synchronous_commit;
+COMMIT;
+RESET ALL;
+
+SELECT * FROM baton_check(true);

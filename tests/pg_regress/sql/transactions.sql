@@ -1,0 +1,112 @@
+-- Every call is part of the caller's transaction: ROLLBACK, also to a savepoint, undoes all of it but the tokens drawn.
+
+SELECT queue_create('q', lease_ttl => '1 min');
+SELECT task_id AS t FROM task_create('q', key => 'k') \gset
+
+-- Acquire and roll back: the task is in line as before, the token is never handed out again.
+BEGIN;
+SELECT lease_token AS l1 FROM task_acquire_lease('q', 'w') \gset
+SELECT state FROM task_get(:t);
+ROLLBACK;
+SELECT state, attempt, last_seq, owner FROM task_get(:t);
+SELECT outcome FROM task_heartbeat(:t, :l1);
+BEGIN;
+SAVEPOINT s;
+SELECT lease_token AS l2 FROM task_acquire_lease('q', 'w') \gset
+-- Nothing else is in line: this looks through it to its end.
+SELECT count(*) FROM task_acquire_lease('q', 'w');
+ROLLBACK TO s;
+SELECT lease_token AS l3 FROM task_acquire_lease('q', 'w') \gset
+SELECT count(*) FROM task_acquire_lease('q', 'w');
+ROLLBACK TO s;
+SELECT lease_token AS l4 FROM task_acquire_lease_by_id(:t, 'w') \gset
+SELECT :l1 < :l2 AND :l2 < :l3 AND :l3 < :l4 AS tokens_grow;
+-- A token works at once, a rolled-back one never.
+SELECT outcome FROM task_start(:t, :l3);
+SELECT outcome FROM task_start(:t, :l4);
+COMMIT;
+SELECT state, attempt, last_seq FROM task_get(:t);
+
+-- Finalize and roll back.
+BEGIN;
+SELECT outcome FROM task_finalize(:t, :l4, 'completed', '1');
+SELECT outcome FROM task_finalize(:t, :l4, 'completed', '1');
+ROLLBACK;
+SELECT state, result FROM task_get(:t);
+SELECT outcome FROM task_finalize(:t, :l4, 'failed');
+
+-- Create and roll back: key and place in line are free again; what comes after is found.
+BEGIN;
+SELECT outcome FROM task_create('q', '1', key => 'k2');
+SELECT payload FROM task_acquire_lease('q', 'w');
+SAVEPOINT s;
+SELECT outcome FROM task_create('q', '2', priority => 7);
+ROLLBACK TO s;
+SELECT outcome FROM task_create('q', '3', priority => 7);
+SELECT payload FROM task_acquire_lease('q', 'w');
+ROLLBACK;
+SELECT outcome FROM task_create('q', '4', key => 'k2', priority => 7);
+SELECT payload FROM task_acquire_lease('q', 'w', max_tasks => 10);
+
+-- A group whose successor was dispatched and rolled back.
+SELECT run_id AS run, task_id AS i FROM task_create_items('q', 'g', ARRAY['1']::jsonb[], successor => 's') \gset
+BEGIN;
+SELECT outcome FROM task_cancel(:i);
+SELECT name FROM task_acquire_lease('q', 'w');
+ROLLBACK;
+SELECT item_index, state FROM task_items(:run, 'g');
+SELECT count(*) FROM task_items(:run, 's');
+SELECT name FROM task_acquire_lease('q', 'w', max_tasks => 10);
+SELECT outcome FROM task_cancel(:i, force => true);
+SELECT name FROM task_acquire_lease('q', 'w', max_tasks => 10);
+
+-- A reap and due tasks that were rolled back are done again.
+SELECT outcome FROM task_create('q', '"overdue"', key => 'o');
+SELECT payload FROM task_acquire_lease('q', 'w', '100 ms');
+SELECT outcome FROM task_create('q', '"due"', key => 'd', run_at => clock_timestamp() + interval '100 ms');
+SELECT pg_sleep(0.12);
+BEGIN;
+SELECT outcome FROM task_reap();
+SELECT outcome FROM task_reap();
+ROLLBACK;
+BEGIN;
+SAVEPOINT s;
+SELECT count(*) FROM task_acquire_lease('q', 'w', max_tasks => 10);
+SELECT count(*) FROM task_acquire_lease('q', 'w', max_tasks => 10);
+ROLLBACK TO s;
+SELECT payload, attempt, lost_leases FROM task_acquire_lease('q', 'w', max_tasks => 10);
+COMMIT;
+
+-- A failed statement of the caller's undoes it, too.
+BEGIN;
+SELECT outcome FROM task_create('q', key => 'with a write beside it');
+SELECT 1 / 0;
+COMMIT;
+SELECT count(*) FROM task_get_by_key('q', 'with a write beside it');
+DO $$
+BEGIN
+    BEGIN
+        PERFORM task_create('q', key => 'in a block');
+        RAISE EXCEPTION 'no';
+    EXCEPTION WHEN raise_exception THEN NULL;
+    END;
+    PERFORM task_create('q', '2', key => 'in a block');
+END $$;
+SELECT payload FROM task_get_by_key('q', 'in a block');
+
+-- Each call sees what the ones before it did, also in one statement.
+SELECT c.outcome, a.outcome, s.outcome, f.outcome, again.outcome, e.outcome
+FROM task_create('q', '1') c, task_acquire_lease_by_id(c.task_id, 'w') a, task_start(c.task_id, a.lease_token) s,
+     LATERAL (SELECT CASE WHEN s.outcome IS NOT NULL THEN a.lease_token END AS l) started, task_finalize(c.task_id, started.l, 'completed') f,
+     LATERAL (SELECT CASE WHEN f.outcome IS NOT NULL THEN a.lease_token END AS l) ended, task_finalize(c.task_id, ended.l, 'completed') again,
+     task_append_event(c.task_id, 'late', lease_token => ended.l) e;
+
+-- Many in one transaction.
+BEGIN;
+SELECT count(*) FROM task_acquire_lease('q', 'w', max_tasks => 1000);
+SELECT count(*) FROM generate_series(1, 500) n, task_create('q', to_jsonb(n), priority => n % 5);
+SELECT count(*), count(DISTINCT l.task_id) FROM generate_series(1, 600) n, LATERAL (SELECT * FROM task_acquire_lease('q', 'w' || n)) l;
+COMMIT;
+SELECT running, ready FROM baton.queue_stats WHERE queue = 'q';
+
+SELECT * FROM baton_check(true);

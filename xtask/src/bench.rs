@@ -1,0 +1,226 @@
+//! `cargo bench-sql`: the life of a task, one committed call each, beside the commit floor of the same run;
+//! the same under a snapshot that somebody else holds; and the buffers an acquire touches.
+
+use crate::cluster::Cluster;
+use crate::setup::{self, Pg};
+use anyhow::{Context, Result, bail};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const CLIENTS: &str = "8";
+const ROUNDS: usize = 3;
+
+struct Bench {
+    pg: Pg,
+    cluster: Cluster,
+}
+
+pub fn run(args: &[String]) -> Result<()> {
+    let quick = args.iter().any(|arg| arg == "--quick");
+    let seconds = if quick { 5 } else { 15 };
+    let held = if quick { 15 } else { 60 };
+    let pg = setup::ensure()?;
+    setup::install(&pg)?;
+    let conf = [
+        ("shared_buffers", "1GB"),
+        ("max_wal_size", "4GB"),
+        ("max_connections", "50"),
+    ];
+    let cluster = Cluster::start(&pg, "bench", &conf)?;
+    let bench = Bench { pg, cluster };
+
+    println!(
+        "{} clients, fsync on, medians of {ROUNDS} interleaved rounds of {seconds} s\n",
+        CLIENTS
+    );
+    bench.lifecycle(seconds)?;
+    bench.held_snapshot(held)?;
+    bench.buffers()?;
+    Ok(())
+}
+
+impl Bench {
+    fn script(name: &str) -> PathBuf {
+        setup::root().join("benches").join(name)
+    }
+
+    /// A fresh database, set up.
+    fn database(&self, name: &str) -> Result<()> {
+        self.cluster
+            .psql("postgres", &format!("CREATE DATABASE {name};"))?;
+        self.cluster
+            .psql(name, &std::fs::read_to_string(Self::script("setup.sql"))?)?;
+        Ok(())
+    }
+
+    /// Transactions (whole scripts) per second.
+    fn pgbench(&self, db: &str, script: &str, clients: &str, limit: &[&str]) -> Result<f64> {
+        let mut command = Command::new(self.pg.bin("pgbench"));
+        command
+            .envs(self.cluster.env())
+            .args(["-n", "-M", "prepared", "-j", "2", "-c", clients]);
+        command
+            .args(limit)
+            .arg("-f")
+            .arg(Self::script(script))
+            .arg(db);
+        if script == "floor2.pgb" {
+            command.env("PGOPTIONS", "-c session_replication_role=replica");
+        }
+        let out = command.output().context("cannot run pgbench")?;
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        if !out.status.success() {
+            bail!("pgbench {script}: {}", String::from_utf8_lossy(&out.stderr));
+        }
+        let tps = text.lines().find_map(|line| line.strip_prefix("tps = "));
+        let tps = tps
+            .and_then(|rest| rest.split(' ').next())
+            .context("pgbench printed no tps")?;
+        Ok(tps.parse()?)
+    }
+
+    fn lifecycle(&self, seconds: u32) -> Result<()> {
+        let workloads = [
+            (
+                "commit floor (three one-row updates)",
+                "floor_db",
+                "commit_floor.pgb",
+            ),
+            (
+                "floor 2 (the same writes, ids given)",
+                "floor2_db",
+                "floor2.pgb",
+            ),
+            ("create, acquire, finalize", "life_db", "lifecycle.pgb"),
+        ];
+        for (_, db, _) in workloads {
+            self.database(db)?;
+        }
+        let limit = ["-T", &seconds.to_string()];
+        let mut rounds: Vec<Vec<f64>> = vec![Vec::new(); workloads.len()];
+        for round in 0..=ROUNDS {
+            for (i, (_, db, script)) in workloads.iter().enumerate() {
+                let limit = if round == 0 { ["-T", "3"] } else { limit }; // the first one warms up
+                let tps = self.pgbench(db, script, CLIENTS, &limit)?;
+                if round > 0 {
+                    rounds[i].push(tps);
+                }
+            }
+        }
+        println!(
+            "{:<40} {:>9} {:>9} {:>9} {:>7} {:>8}",
+            "lifecycles/s", "median", "min", "max", "/floor", "/floor 2"
+        );
+        let medians: Vec<f64> = rounds.iter().map(|tps| median(tps)).collect();
+        for (i, (name, ..)) in workloads.iter().enumerate() {
+            let (min, max) = bounds(&rounds[i]);
+            println!(
+                "{name:<40} {:>9.0} {min:>9.0} {max:>9.0} {:>7.2} {:>8.2}",
+                medians[i],
+                medians[i] / medians[0],
+                medians[i] / medians[1]
+            );
+        }
+        println!();
+        Ok(())
+    }
+
+    /// Clean, then `seconds` under a held snapshot, then clean again: the machine's speed drifts.
+    fn held_snapshot(&self, seconds: u32) -> Result<()> {
+        let limit = ["-T", &seconds.to_string()];
+        let before = self.pgbench("life_db", "lifecycle.pgb", CLIENTS, &limit)?;
+        let holder = self.hold_snapshot("life_db")?;
+        let during = self.pgbench("life_db", "lifecycle.pgb", CLIENTS, &limit)?;
+        let late = self.pgbench("life_db", "lifecycle.pgb", CLIENTS, &["-T", "10"])?;
+        release(holder)?;
+        let after = self.pgbench("life_db", "lifecycle.pgb", CLIENTS, &limit)?;
+        let clean = (before + after) / 2.0;
+        println!(
+            "under a snapshot held by another session for {} s",
+            seconds + 10
+        );
+        println!("  clean before, after        {before:.0}, {after:.0} lifecycles/s");
+        println!("  held: {seconds} s, then 10 s more  {during:.0}, {late:.0} lifecycles/s");
+        println!(
+            "  held / clean               {:.2}, {:.2}\n",
+            during / clean,
+            late / clean
+        );
+        Ok(())
+    }
+
+    /// Buffers touched by one acquire: exact, where times are noisy.
+    fn buffers(&self) -> Result<()> {
+        println!(
+            "buffers touched by one acquire (median of 20 in one session, the first 5 left out)"
+        );
+        self.database("empty_db")?;
+        let empty = self.acquire_buffers("empty_db")?;
+        println!("  nothing but 1,000 ready tasks              {empty}");
+        self.cluster.psql(
+            "empty_db",
+            &std::fs::read_to_string(Self::script("ballast.sql"))?,
+        )?;
+        let full = self.acquire_buffers("empty_db")?;
+        println!("  + 1,000,000 finished, scheduled, blocked; 10,000 leased  {full}");
+        let holder = self.hold_snapshot("empty_db")?;
+        self.pgbench("empty_db", "lifecycle.pgb", CLIENTS, &["-t", "2500"])?;
+        let held = self.acquire_buffers("empty_db")?;
+        release(holder)?;
+        println!("  + a held snapshot and 20,000 lifecycles    {held}");
+        let worst = full.max(held) / empty;
+        println!("  worst / empty                              {worst:.2}");
+        Ok(())
+    }
+
+    fn acquire_buffers(&self, db: &str) -> Result<f64> {
+        let one = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, COSTS OFF, FORMAT JSON) SELECT * FROM task_acquire_lease('bench', 'worker');\n";
+        let out = self.cluster.psql(db, &one.repeat(20))?;
+        let mut counts = Vec::new();
+        for plan in serde_json::Deserializer::from_str(&out).into_iter::<serde_json::Value>() {
+            let plan = plan?;
+            let plan = &plan[0]["Plan"];
+            let blocks = |name: &str| plan[name].as_f64().unwrap_or(0.0);
+            counts.push(blocks("Shared Hit Blocks") + blocks("Shared Read Blocks"));
+        }
+        Ok(median(&counts[5..]))
+    }
+
+    /// A session that holds a snapshot, in a transaction that writes nothing.
+    fn hold_snapshot(&self, db: &str) -> Result<Child> {
+        let mut child = Command::new(self.pg.bin("psql"))
+            .envs(self.cluster.env())
+            .args(["-XAtq", "-d", db])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("cannot run psql")?;
+        let stdin = child.stdin.as_mut().expect("stdin is piped");
+        stdin.write_all(
+            b"BEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT count(*) FROM baton.queue;\n",
+        )?;
+        stdin.flush()?;
+        std::thread::sleep(Duration::from_secs(1));
+        Ok(child)
+    }
+}
+
+fn release(mut holder: Child) -> Result<()> {
+    drop(holder.stdin.take());
+    holder.wait()?;
+    Ok(())
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+fn bounds(values: &[f64]) -> (f64, f64) {
+    values.iter().fold((f64::MAX, f64::MIN), |(min, max), v| {
+        (min.min(*v), max.max(*v))
+    })
+}
