@@ -104,7 +104,7 @@ CREATE TABLE baton.task_live (
     cancel_reason        text,
     -- Short on purpose: the server parses a CHECK anew for every statement that writes the table. Eight
     -- comparisons cost five times a bare UPDATE.
-    CONSTRAINT running_iff_leased CHECK (num_nonnulls(owner, lease_token, lease_expires_at) = 3 * (state = 3)::int)
+    CONSTRAINT running_iff_leased CHECK (num_nonnulls(owner, lease_token, lease_expires_at) = 3 * (state = 3)::int AND state < 10)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_insert_threshold = -1, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX task_live_ready ON baton.task_live (queue_id, priority, ready_seq) WHERE state = 2;

@@ -10,6 +10,16 @@ WITH broken (invariant, object, object_id, detail) AS (
     SELECT 'L3', 'task', l.task_id, 'state and lease disagree' FROM baton.task_live l
     WHERE (l.state = 3) <> (l.lease_token IS NOT NULL AND l.owner IS NOT NULL AND l.lease_expires_at IS NOT NULL AND l.check_at IS NOT NULL AND l.leased_seq IS NOT NULL)
     UNION ALL
+    SELECT 'L3', 'task', l.task_id, 'state ' || l.state || ' is none of a live task' FROM baton.task_live l WHERE l.state NOT IN (0, 1, 2, 3, 4)
+    UNION ALL
+    SELECT 'V1', 'task', l.task_id, 'scheduled for no time' FROM baton.task_live l WHERE l.state = 0 AND l.run_at IS NULL
+    UNION ALL
+    SELECT 'V1', 'task', l.task_id, 'blocked by nothing' FROM baton.task_live l WHERE l.state = 1 AND l.slot_key IS NULL
+    UNION ALL
+    SELECT 'E1', 'tape', e.tape_id, 'a tape of nothing' FROM baton.event e
+    WHERE $1 AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = e.tape_id) AND NOT EXISTS (SELECT FROM baton.run r WHERE r.run_id = e.tape_id)
+    GROUP BY e.tape_id
+    UNION ALL
     SELECT 'L3', 'task', t.task_id, 'neither live nor done' FROM baton.task t
     WHERE $1 AND NOT EXISTS (SELECT FROM baton.task_live l WHERE l.task_id = t.task_id) AND NOT EXISTS (SELECT FROM baton.task_done d WHERE d.task_id = t.task_id)
     UNION ALL

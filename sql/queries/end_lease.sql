@@ -1,6 +1,6 @@
 -- A lease ends and the task lives on, locked FOR UPDATE by this transaction: in line again ($2 = 2) or
 -- scheduled after $5 ($2 = 0). $3: whether the attempt stays counted; $4: whether a loss is counted. $6
--- is the event, $7 its error. The lease's own event moves from the row to the tape.
+-- is the event, $7 its error; $8: the holder itself gives the lease back. The lease's own event moves from the row to the tape.
 WITH old AS MATERIALIZED (
     SELECT task_id, lease_token, owner, leased_at, leased_seq, last_seq, attempt, lost_leases, baton._clock() AS now
     FROM baton.task_live WHERE task_id = $1
@@ -16,7 +16,7 @@ WITH old AS MATERIALIZED (
     INSERT INTO baton.event (tape_id, seq, at, lease_token, kind, body)
     SELECT o.task_id, o.leased_seq, o.leased_at, o.lease_token, 'leased', jsonb_build_object('owner', o.owner, 'attempt', o.attempt) FROM old o
     UNION ALL
-    SELECT o.task_id, o.last_seq + 1, o.now, o.lease_token, $6,
+    SELECT o.task_id, o.last_seq + 1, o.now, CASE WHEN $8 OR $6 = 'lease_lost' THEN o.lease_token END, $6,
         CASE $6
             WHEN 'lease_lost' THEN jsonb_build_object('owner', o.owner, 'lost_leases', e.lost_leases)
             WHEN 'retry_scheduled' THEN jsonb_build_object('attempt', o.attempt, 'error', $7, 'run_at', e.run_at)

@@ -96,6 +96,17 @@ pub fn lost(lease: &Lease) -> Ending {
     }
 }
 
+/// The lease expired and its own owner takes it again: as above, but that counts as no loss.
+pub fn retaken(lease: &Lease) -> Ending {
+    match lost(&Lease {
+        max_lost_leases: i32::MAX,
+        ..*lease
+    }) {
+        Ending::Requeue { .. } => Ending::Requeue { counted: false },
+        ending => ending,
+    }
+}
+
 /// The worker reports that the attempt failed.
 pub fn failed_attempt(lease: &Lease) -> Ending {
     if lease.cancel_requested {

@@ -10,7 +10,7 @@ pub const MAX_TASKS: i32 = 1_000;
 pub const CREATE_MANY: usize = 10_000;
 pub const ITEMS: usize = 100_000;
 pub const ATTEMPTS: i32 = 10_000;
-/// Due tasks made ready by one acquire or reap, and due hand-overs worked off.
+/// Due tasks made ready by one acquire or reap, due hand-overs worked off, and looks at overdue leases.
 pub const SWEEP: i32 = 100;
 /// Ids named in `dispatched`.
 pub const DISPATCHED: usize = 100;

@@ -352,25 +352,27 @@ pub fn end_task(
 
 /// How a lease ends while its task lives on.
 pub struct GivenBack {
-    pub state: State,
     /// The attempt stays counted.
     pub used: bool,
     pub loss_counted: bool,
     pub delay: Interval,
     pub event: &'static str,
     pub error: Option<Jsonb>,
+    /// Its holder gave it back: a replay is answered the same.
+    pub by_lease: bool,
 }
 
 /// Ends the lease of a running task that this transaction has locked; returns its `run_at`.
-pub fn end_lease(session: &Session, task_id: i64, given_back: &GivenBack) -> Instant {
+pub fn end_lease(session: &Session, task_id: i64, state: State, given_back: &GivenBack) -> Instant {
     let args = [
         task_id.into(),
-        given_back.state.code().into(),
+        state.code().into(),
         given_back.used.into(),
         given_back.loss_counted.into(),
         given_back.delay.into(),
         given_back.event.into(),
         given_back.error.into(),
+        given_back.by_lease.into(),
     ];
     END_LEASE
         .with(|s| s.write(session, &args).first(|row| row.get()))

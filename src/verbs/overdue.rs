@@ -29,87 +29,81 @@ impl Swept {
     }
 }
 
-/// Settles up to `max` leases of these queues that ran out, each re-checked under its lock; those that
-/// heartbeats have extended are looked at again when they run out. All tasks are locked before anything else
-/// is.
-pub fn sweep(session: &Session, queues: &[(&str, i32)], max: i32) -> Vec<Swept> {
-    let mut expired = Vec::new();
-    for (queue, queue_id) in queues {
-        let room = max - expired.len() as i32;
-        if room == 0 {
-            break;
-        }
-        let (gone, extended): (Vec<Locked>, Vec<Locked>) =
-            lease::lock_overdue(session, queue, *queue_id, room)
-                .into_iter()
-                .partition(|task| task.expired);
-        if !extended.is_empty() {
-            lease::touch_overdue(session, extended.iter().map(|task| task.task_id).collect());
-        }
-        expired.extend(gone);
-    }
-    if expired.is_empty() {
-        return Vec::new();
-    }
-    xact::force_id();
-    xact::make_durable();
+/// Settles leases of these queues that ran out, each re-checked under its lock, while `room` (told what was
+/// settled so far) wants more; those that heartbeats have extended are looked at again when they run out. All
+/// tasks are locked before any slot or counter is. Bounded: the rest is still overdue for whoever comes next.
+pub fn sweep(
+    session: &Session,
+    queues: &[(&str, i32)],
+    room: impl Fn(&[Swept]) -> i32,
+) -> Vec<Swept> {
     let mut left = Vec::new();
-    let swept = expired
-        .iter()
-        .map(|task| {
-            let (state, _) = settle(session, task, ending::lost(&task.lease), None, &mut left);
-            Swept {
-                task_id: task.task_id,
-                state,
+    let mut swept = Vec::new();
+    let mut looks = limits::SWEEP;
+    for (queue, queue_id) in queues {
+        while room(&swept) > 0 && looks > 0 {
+            let tasks = lease::lock_overdue(session, queue, *queue_id, room(&swept));
+            if tasks.is_empty() {
+                break;
             }
-        })
-        .collect();
+            xact::force_id();
+            xact::make_durable();
+            looks -= 1;
+            let (expired, extended): (Vec<Locked>, Vec<Locked>) =
+                tasks.into_iter().partition(|task| task.expired);
+            if !extended.is_empty() {
+                lease::touch_overdue(session, extended.iter().map(|task| task.task_id).collect());
+            }
+            for task in expired {
+                let state = settle(session, &task, ending::lost(&task.lease), &mut left);
+                swept.push(Swept {
+                    task_id: task.task_id,
+                    state,
+                });
+            }
+        }
+    }
     advance::after(session, &left);
     swept
 }
 
-/// Carries out how a lease of a locked, running task ends; returns the task's state and its `run_at`, and
+/// Carries out how a lease of a locked, running task ends; returns the task's state, and
 /// notes in `left` what must be advanced afterwards.
-pub fn settle(
-    session: &Session,
-    task: &Locked,
-    ending: Ending,
-    error: Option<Jsonb>,
-    left: &mut Vec<Left>,
-) -> (State, Option<Instant>) {
+pub fn settle(session: &Session, task: &Locked, ending: Ending, left: &mut Vec<Left>) -> State {
     match ending {
         Ending::Requeue { counted } => {
             let state = moved(task.state, Event::Requeue);
-            let run_at = lease::end_lease(
+            lease::end_lease(
                 session,
                 task.task_id,
+                state,
                 &GivenBack {
-                    state,
                     used: false,
                     loss_counted: counted,
                     delay: Interval::from_micros(0),
                     event: "lease_lost",
                     error: None,
+                    by_lease: false,
                 },
             );
-            (state, Some(run_at))
+            state
         }
         Ending::Retry => {
-            let timed_out = Jsonb::from_text(r#"{"message": "timed_out"}"#);
+            let error = Jsonb::from_text(r#"{"message": "timed_out"}"#);
             let delay = retry_delay(task);
-            postpone(
-                session,
-                task,
+            let how = GivenBack {
+                used: true,
+                loss_counted: false,
+                event: "retry_scheduled",
                 delay,
-                true,
-                "retry_scheduled",
-                Some(error.unwrap_or(timed_out)),
-                left,
-            )
+                error: Some(error),
+                by_lease: false,
+            };
+            postpone(session, task, &how, left).0
         }
         Ending::End { state, reason } => {
             let state = ended(task.state, state);
-            let lost = matches!(reason, "lost_leases" | "lease_lost");
+            let lost = reason != "timed_out";
             let reason = match (state, &task.cancel_reason) {
                 (State::Cancelled, Some(reason)) => reason.as_str(),
                 _ => reason,
@@ -117,7 +111,7 @@ pub fn settle(
             let report = Report {
                 state,
                 result: None,
-                error,
+                error: None,
                 reason: Some(reason),
             };
             lease::end_task(session, task.task_id, &report, false, lost);
@@ -126,35 +120,28 @@ pub fn settle(
                 ended: Some(state),
                 place: task.place,
             });
-            (state, None)
+            state
         }
     }
 }
 
-/// The lease is given back, for now or for later. A task that must wait gives back its slot.
+/// A task whose lease is given back gets in line again, or is scheduled and gives back its slot.
 pub fn postpone(
     session: &Session,
     task: &Locked,
-    delay: Interval,
-    used: bool,
-    event: &'static str,
-    error: Option<Jsonb>,
+    how: &GivenBack,
     left: &mut Vec<Left>,
-) -> (State, Option<Instant>) {
-    let state = if delay.as_micros() > 0 {
-        State::Scheduled
-    } else {
-        State::Ready
-    };
-    let given_back = GivenBack {
-        state,
-        used,
-        loss_counted: false,
-        delay,
-        event,
-        error,
-    };
-    let run_at = lease::end_lease(session, task.task_id, &given_back);
+) -> (State, Instant) {
+    let later = how.delay.as_micros() > 0;
+    let state = moved(
+        task.state,
+        if later {
+            Event::Postpone
+        } else {
+            Event::Requeue
+        },
+    );
+    let run_at = lease::end_lease(session, task.task_id, state, how);
     if state == State::Scheduled {
         left.push(Left {
             task_id: task.task_id,
@@ -162,7 +149,7 @@ pub fn postpone(
             place: task.place,
         });
     }
-    (state, Some(run_at))
+    (state, run_at)
 }
 
 /// The state after a move that the verb has found to be legal.

@@ -1,5 +1,6 @@
 use super::args::{self, Checked, answer};
-use super::{advance, overdue, queues};
+use super::overdue::{self, Swept};
+use super::{advance, queues};
 use crate::model::limits;
 use crate::model::state::State;
 use crate::pg::datum::{Instant, Jsonb};
@@ -99,16 +100,14 @@ fn acquire(
     };
     let mut tasks = Vec::new();
     if open.overdue {
-        let swept = overdue::sweep(
-            session,
-            &[(name, open.queue_id)],
-            limits::SWEEP.max(max_tasks),
-        );
+        let ready = |task: &&Swept| task.state == State::Ready;
+        let swept = overdue::sweep(session, &[(name, open.queue_id)], |swept| {
+            max_tasks - swept.iter().filter(ready).count() as i32
+        });
         let again: Vec<i64> = swept
             .iter()
-            .filter(|task| task.state == State::Ready)
+            .filter(ready)
             .map(|task| task.task_id)
-            .take(max_tasks as usize)
             .collect();
         if !again.is_empty() {
             tasks = lease::lease(session, again, &taker);

@@ -1,6 +1,6 @@
 use super::args::{self, Checked, answer};
 use super::{advance, overdue};
-use crate::model::ending::{self, Ending};
+use crate::model::ending;
 use crate::model::state::State;
 use crate::pg::datum::{Instant, Jsonb};
 use crate::pg::session::Session;
@@ -131,15 +131,15 @@ fn acquire(session: &Session, task_id: i64, owner: &str, ttl: Option<Interval>) 
 fn free(session: &Session, task: &Locked, owner: &str) -> State {
     match task.state {
         State::Running => {
-            let ending = match ending::lost(&task.lease) {
-                Ending::Requeue { .. } if task.owner.as_deref() == Some(owner) => {
-                    Ending::Requeue { counted: false }
-                }
-                ending => ending,
+            let own = task.owner.as_deref() == Some(owner);
+            let ending = if own {
+                ending::retaken(&task.lease)
+            } else {
+                ending::lost(&task.lease)
             };
             xact::make_durable();
             let mut left = Vec::new();
-            let (state, _) = overdue::settle(session, task, ending, None, &mut left);
+            let state = overdue::settle(session, task, ending, &mut left);
             advance::after(session, &left);
             state
         }

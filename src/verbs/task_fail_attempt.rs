@@ -6,7 +6,7 @@ use crate::model::state::State;
 use crate::pg::datum::{Instant, Jsonb};
 use crate::pg::session::Session;
 use crate::pg::xact;
-use crate::store::lease::{self, Report};
+use crate::store::lease::{self, GivenBack, Report};
 use crate::store::task;
 use pgrx::prelude::*;
 
@@ -99,9 +99,16 @@ fn fail(
         _ => {
             let delay = retry_after.unwrap_or_else(|| overdue::retry_delay(&task));
             let event = "retry_scheduled";
-            let (state, run_at) =
-                overdue::postpone(session, &task, delay, true, event, error, &mut left);
-            (event, Some(state), run_at)
+            let how = GivenBack {
+                loss_counted: false,
+                used: true,
+                event,
+                delay,
+                error,
+                by_lease: true,
+            };
+            let (state, run_at) = overdue::postpone(session, &task, &how, &mut left);
+            (event, Some(state), Some(run_at))
         }
     };
     advance::after(session, &left);
@@ -119,14 +126,21 @@ fn explain(session: &Session, task_id: i64, token: i64, error: Option<Jsonb>) ->
         };
         return Some(("retry_scheduled", Some(state), Some(run_at)));
     }
-    // What ended it is known; a replay is one that reports the same error.
-    let state = task::find(session, task_id).map(|standing| standing.found.state);
-    let reason = task::reason(session, task_id);
+    // A replay of the call that ended it: out of attempts, or cancelled because that was asked.
+    let standing = task::find(session, task_id);
+    let cancelled = standing.is_some_and(|standing| {
+        standing.found.state == State::Cancelled && standing.cancel_requested
+    });
+    let asked = task::reason(session, task_id).filter(|_| cancelled);
     let report = Report {
-        state: state.unwrap_or(State::Failed),
+        state: if cancelled {
+            State::Cancelled
+        } else {
+            State::Failed
+        },
         result: None,
         error,
-        reason: reason.as_deref(),
+        reason: asked.as_deref().or(Some("attempts_exhausted")),
     };
     refused(session, task_id, token, &report).map(|answer| (answer.outcome, answer.state, None))
 }

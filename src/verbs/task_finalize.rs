@@ -105,7 +105,8 @@ fn task_finalize_many(
         args::same_length(length, ("states", states.len()))?;
         let states = states
             .into_iter()
-            .map(|state| args::reported_state("states", state))
+            .enumerate()
+            .map(|(i, state)| args::reported_state(&format!("states[{}]", i + 1), state))
             .collect::<Checked<Vec<_>>>()?;
         let json = |argument, values| -> Checked<Vec<Option<Jsonb>>> {
             args::parallel(argument, values, length)?

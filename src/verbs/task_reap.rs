@@ -60,7 +60,7 @@ fn reap(session: &Session, max_tasks: i32, names: &[String]) -> Checked<Vec<Swep
         .filter(|(_, open)| open.overdue)
         .map(|(name, open)| (*name, open.queue_id))
         .collect();
-    let swept = overdue::sweep(session, &overdue, max_tasks);
+    let swept = overdue::sweep(session, &overdue, |swept| max_tasks - swept.len() as i32);
     for (name, open) in &queues {
         if open.scheduled {
             overdue::promote(session, name, open.queue_id);

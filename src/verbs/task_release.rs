@@ -1,11 +1,11 @@
 use super::args::{self, Checked, answer};
 use super::{advance, overdue};
-use crate::model::outcome::needs_current;
+use crate::model::outcome::{Refusal, needs_current, needs_current_or_replay};
 use crate::model::state::State;
 use crate::pg::datum::Instant;
 use crate::pg::session::Session;
 use crate::pg::xact;
-use crate::store::lease::{self, Report};
+use crate::store::lease::{self, GivenBack, Report};
 use crate::store::task;
 use pgrx::prelude::*;
 
@@ -77,9 +77,17 @@ fn release(
     } else if unless_started && task.lease.started {
         ("started", None)
     } else {
-        let (_, run_at) =
-            overdue::postpone(session, &task, delay, false, "released", None, &mut left);
-        ("released", run_at)
+        let event = "released";
+        let how = GivenBack {
+            loss_counted: false,
+            used: false,
+            event,
+            delay,
+            error: None,
+            by_lease: true,
+        };
+        let (_, run_at) = overdue::postpone(session, &task, &how, &mut left);
+        ("released", Some(run_at))
     };
     advance::after(session, &left);
     Some(answer)
@@ -93,9 +101,10 @@ fn explain(session: &Session, task_id: i64, token: i64) -> Option<(&'static str,
     }
     let standing = task::find(session, task_id);
     let found = standing.as_ref().map(|standing| &standing.found);
-    if found.is_some_and(|found| {
-        found.state == State::Cancelled && found.ended_by_lease && found.lease_token == Some(token)
-    }) {
+    let ended_so = standing.as_ref().is_some_and(|standing| {
+        standing.found.state == State::Cancelled && standing.cancel_requested
+    });
+    if ended_so && needs_current_or_replay(found, token) == Some(Refusal::AlreadyFinalized) {
         return Some(("cancelled", None));
     }
     needs_current(found, token).map(|refusal| (refusal.word(), None))

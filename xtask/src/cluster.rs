@@ -265,7 +265,8 @@ impl Account {
         command.current_dir(cwd);
         // Settings of the caller's own PostgreSQL must not reach this one.
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("PG") {
+            // (and a backtrace would become the detail of every error of the server)
+            if name.to_string_lossy().starts_with("PG") || name == "RUST_BACKTRACE" {
                 command.env_remove(name);
             }
         }

@@ -21,9 +21,12 @@ usage: cargo xtask <command> [options]
              --files N   how many files to hash (default 2000)
              --keep      leave the cluster running and print how to reach it
   verify     run every check (also: cargo verify)
+             --only STEP[,STEP] [TEST …]   some steps, or single tests of them
+             --bless     what the SQL tests print is expected from now on
   bench      measure beside the commit floor (also: cargo bench-sql)
              --quick     shorter rounds
-  generate   write the generated parts of the documentation
+  generate   write the generated comments and documentation
+             --check     fail if one of them is stale
   setup      install what is missing, build the extension and install it";
 
 fn main() -> ExitCode {

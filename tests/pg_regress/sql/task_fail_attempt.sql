@@ -99,6 +99,14 @@ SELECT lease_token AS l FROM task_acquire_lease('q', 'w') \gset
 SELECT outcome FROM task_release(:t, :l);
 SELECT outcome, state FROM task_fail_attempt(:t, :l);
 
+-- An attempt that a reap has ended with timed_out was not reported by its worker: the lease is lost, not the report repeated.
+SELECT queue_create('slow', max_runtime => '100 ms', backoff_base => '0');
+SELECT task_id AS t FROM task_create('slow') \gset
+SELECT lease_token AS l FROM task_acquire_lease('slow', 'w') \gset
+SELECT pg_sleep(0.12);
+SELECT outcome FROM task_reap();
+SELECT * FROM task_fail_attempt(:t, :l, '"too late"');
+
 SELECT * FROM task_fail_attempt(:t, :l, retry_after => '-1 s');
 SELECT * FROM task_fail_attempt(:t, :l, retry_after => '100 years');
 
