@@ -212,8 +212,9 @@ CREATE TABLE baton.dispatch (
 -- step's id; a key with a name is an operator's.
 CREATE TABLE baton.slot_key (
     slot_key  bigint PRIMARY KEY,
-    capacity  int NOT NULL CHECK (capacity >= 0),
-    name      text UNIQUE
+    capacity  int NOT NULL,
+    name      text UNIQUE,
+    CONSTRAINT capacity_not_negative CHECK (capacity >= 0)
 );
 CREATE TABLE baton.slot (
     slot_key  bigint NOT NULL,

@@ -116,8 +116,8 @@ fn dispatch(
     if !ready || !ended {
         return Ok(("waiting", None));
     }
+    // In this order: a step of that name that another dispatcher has just made comes with its dispatch.
     if let Some(run_id) = scope.run_id
-        && step::find_dispatch(session, run_id, successor.name).is_none()
         && step::find(
             session,
             Some(run_id),
@@ -126,6 +126,7 @@ fn dispatch(
             None,
         )
         .is_some()
+        && step::find_dispatch(session, run_id, successor.name).is_none()
     {
         return Err(Misuse::wrong_state(format!(
             "run {run_id} has a group \"{}\"",

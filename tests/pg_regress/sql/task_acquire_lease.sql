@@ -82,7 +82,7 @@ SELECT count(*), min(lost_leases), max(attempt) FROM task_acquire_lease('deep', 
 SELECT running, ready FROM baton.queue_stats WHERE queue = 'deep';
 RESET ALL;
 
--- Many overdue at once: at most max_tasks are leased, the others get in line.
+-- Many overdue at once: at most max_tasks are leased, the others stay overdue.
 SELECT queue_create('burst');
 SELECT count(*) FROM task_create_many('burst', array_fill('{}'::jsonb, ARRAY[150]));
 SELECT count(*) FROM task_acquire_lease('burst', 'dies', '100 ms', 150);
