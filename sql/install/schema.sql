@@ -185,6 +185,8 @@ CREATE TABLE baton.step (
     CONSTRAINT successor_has_queue CHECK ((successor IS NULL) = (successor_queue_id IS NULL))
 ) WITH (fillfactor = 80);
 CREATE UNIQUE INDEX step_key ON baton.step (queue_id, key) WHERE key IS NOT NULL;
+-- A successor follows one group: two that named the same one would have to wait for each other.
+CREATE UNIQUE INDEX step_successor ON baton.step (run_id, successor) WHERE successor IS NOT NULL;
 
 -- A join is a counter under lock in the transaction that ends an item (counting siblings instead
 -- lost 1,990 joins of 2,000), split so that siblings do not queue behind one row. Whoever brings one

@@ -1,30 +1,29 @@
 -- Leases up to $4 ready tasks of one lane, first come first served, from the claim floor $3 on. The
 -- materialized CTE is what bounds the number: an IN (SELECT … LIMIT) claimed 50 rows under other planner
--- settings. Always one row at least, with the first visible place in line (locked by others or not) and
+-- settings. The clock is read where nothing is
+-- waited for. Always one row at least, with the first visible place in line (locked by others or not) and
 -- the last place drawn. Locks the tasks FOR UPDATE, skipping what others hold.
 WITH first AS MATERIALIZED (
     SELECT ready_seq FROM baton.task_live
     WHERE queue_id = $1 AND state = 2 AND priority = $2 AND ready_seq > $3
     ORDER BY queue_id, priority, ready_seq LIMIT 1
 ), picked AS MATERIALIZED (
-    SELECT task_id FROM baton.task_live
+    SELECT task_id, baton._clock() AS now FROM baton.task_live
     WHERE queue_id = $1 AND state = 2 AND priority = $2 AND ready_seq >= (SELECT ready_seq FROM first)
     ORDER BY queue_id, priority, ready_seq LIMIT $4
     FOR UPDATE SKIP LOCKED
-), timed AS MATERIALIZED (
-    SELECT task_id, nextval('baton.token_seq') AS token, baton._clock() AS now FROM picked
 ), leased AS (
     UPDATE baton.task_live l SET
-        state = 3, lease_token = t.token, owner = $5, leased_at = t.now,
-        lease_expires_at = least(t.now + $6, t.now + $7), check_at = least(t.now + $6, t.now + $7),
+        state = 3, lease_token = nextval('baton.token_seq'), owner = $5, leased_at = p.now,
+        lease_expires_at = least(p.now + $6, p.now + $7), check_at = least(p.now + $6, p.now + $7),
         heartbeat_at = NULL, started_at = NULL,
         attempt = l.attempt + 1, last_seq = l.last_seq + 1, leased_seq = l.last_seq + 1
-    FROM timed t
-    WHERE l.task_id = t.task_id
-    RETURNING l.task_id, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases
+    FROM picked p
+    WHERE l.task_id = p.task_id
+    RETURNING l.task_id, l.ready_seq, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases
 )
 SELECT (SELECT ready_seq FROM first), (SELECT last_value FROM baton.ready_seq),
-    l.task_id, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases, t.name, t.key, t.payload, t.run_id, t.item_index, t.metadata
+    l.task_id, l.ready_seq, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases, t.name, t.key, t.payload, t.run_id, t.item_index, t.metadata
 FROM (SELECT) one
 LEFT JOIN leased l ON true
 LEFT JOIN baton.task t ON t.task_id = l.task_id

@@ -9,8 +9,8 @@ WITH timed AS MATERIALIZED (
         attempt = l.attempt + 1, last_seq = l.last_seq + 1, leased_seq = l.last_seq + 1
     FROM timed t
     WHERE l.task_id = t.task_id
-    RETURNING l.task_id, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases
+    RETURNING l.task_id, l.ready_seq, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases
 )
-SELECT l.task_id, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases, t.name, t.key, t.payload, t.run_id, t.item_index, t.metadata
+SELECT l.task_id, l.ready_seq, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases, t.name, t.key, t.payload, t.run_id, t.item_index, t.metadata
 FROM leased l
 JOIN baton.task t USING (task_id)

@@ -1,8 +1,9 @@
--- The same for up to $3 leases that must be looked at. Locks the tasks FOR UPDATE, skipping what others
+-- The same for up to $3 leases that have run out. Locks the tasks FOR UPDATE, skipping what others
 -- hold.
 WITH locked AS MATERIALIZED (
     SELECT * FROM baton.task_live
     WHERE queue_id = $1 AND state = 3 AND check_at > $2 AND check_at <= (SELECT baton._clock())
+      AND lease_expires_at <= (SELECT baton._clock())
     ORDER BY queue_id, check_at LIMIT $3
     FOR UPDATE SKIP LOCKED
 ), k AS MATERIALIZED (

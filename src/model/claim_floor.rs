@@ -9,7 +9,7 @@
 //! The argument: whoever puts an entry into a line has a transaction id *before* it draws the
 //! position. Take a mark (P, X): P the highest position drawn so far, X the next transaction id, read
 //! after P. Then all entries up to P were put there by transactions older than X. Once a snapshot has
-//! no running transaction older than X (`xmin >= X`), an entry up to P that is not visible in it never
+//! no running transaction of others older than X (`xmin >= X`), an entry up to P that is not visible in it never
 //! will be, so the floor may move to P, or to just below the first visible entry if that is lower.
 
 /// The lowest position a scan must still look at, exclusive; see the module.
@@ -49,7 +49,7 @@ pub struct Seen {
     /// The highest position drawn so far, and the next transaction id, read after it.
     pub drawn: i64,
     pub next_xid: u64,
-    /// The oldest transaction running when the scan's snapshot was taken.
+    /// The oldest other transaction running when the scan's snapshot was taken.
     pub xmin: u64,
     pub now: i64,
 }
@@ -79,6 +79,11 @@ impl ClaimFloor {
             }
             _ => self.floor,
         }
+    }
+
+    /// Where to start a scan that must not miss anything.
+    pub fn sure_start(&self) -> i64 {
+        self.floor
     }
 
     /// The same for a line of times.

@@ -12,11 +12,30 @@ pub fn force_id() {
     unsafe { pg_sys::GetTopFullTransactionId() };
 }
 
-/// The oldest transaction that is running for a snapshot taken now (or for the transaction's own, if
-/// the caller chose REPEATABLE READ).
-pub fn snapshot_xmin() -> u64 {
-    // SAFETY: the snapshot is static and only read at once.
-    unsafe { pgrx::xid_to_64bit((*pg_sys::GetTransactionSnapshot()).xmin) }
+/// A bound below which no other transaction is running, for a snapshot taken now (or for the transaction's
+/// own, if the caller chose REPEATABLE READ).
+pub fn oldest_other() -> u64 {
+    // SAFETY: the snapshot is static and only read at once; xip holds the running transactions of others
+    // below xmax, as many as xcnt says.
+    unsafe {
+        let snapshot = pg_sys::GetTransactionSnapshot();
+        let others =
+            (0..(*snapshot).xcnt as usize).map(|i| pgrx::xid_to_64bit(*(*snapshot).xip.add(i)));
+        others.min().unwrap_or_else(|| {
+            // xmax is the first that had not ended: if that is this transaction itself, look behind it.
+            let mut bound = pgrx::xid_to_64bit((*snapshot).xmax);
+            while pg_sys::TransactionIdIsCurrentTransactionId((bound as u32).into()) {
+                bound += 1;
+            }
+            bound
+        })
+    }
+}
+
+/// Whether the caller chose REPEATABLE READ or SERIALIZABLE: what others have committed since stays unseen.
+pub fn has_fixed_snapshot() -> bool {
+    // SAFETY: reads a server variable.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
 /// The next transaction id.

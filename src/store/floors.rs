@@ -45,10 +45,19 @@ pub struct Scan {
     xmin: u64,
 }
 
-/// Begins a scan.
+/// Begins a scan. While a writer stays open it may start at a guess: good for a poll, which comes again.
 pub fn scan(line: Line) -> Scan {
+    begin(line, ClaimFloor::start)
+}
+
+/// Begins a scan that misses nothing: for a decision that nobody comes back to.
+pub fn sure_scan(line: Line) -> Scan {
+    begin(line, |floor, _, _| floor.sure_start())
+}
+
+fn begin(line: Line, start: fn(&ClaimFloor, u64, i64) -> i64) -> Scan {
     xact::on_end(end);
-    let xmin = xact::snapshot_xmin();
+    let xmin = xact::oldest_other();
     let now = xact::clock();
     FLOORS.with_borrow_mut(|floors| {
         let home = xact::home();
@@ -63,7 +72,7 @@ pub fn scan(line: Line) -> Scan {
             if line.is_of_times() {
                 floor.start_of_times(xmin, now)
             } else {
-                floor.start(xmin, now)
+                start(floor, xmin, now)
             }
         });
         Scan { line, start, xmin }

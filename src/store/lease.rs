@@ -33,6 +33,7 @@ statements! {
 /// A lease as it is handed to its worker.
 pub struct Leased {
     pub task_id: i64,
+    pub ready_seq: i64,
     pub lease_token: i64,
     pub lease_expires_at: Instant,
     pub attempt: i32,
@@ -55,6 +56,7 @@ pub struct Taker<'a> {
 fn leased(task_id: i64, row: &mut Row) -> Leased {
     Leased {
         task_id,
+        ready_seq: row.get(),
         lease_token: row.get(),
         lease_expires_at: row.get(),
         attempt: row.get(),
@@ -95,7 +97,7 @@ pub fn claim(
     });
     scan.end(first, drawn);
     let mut tasks: Vec<Leased> = rows.into_iter().flatten().collect();
-    tasks.sort_by_key(|task| task.lease_token); // tokens were drawn in the order of the places
+    tasks.sort_by_key(|task| task.ready_seq);
     tasks
 }
 
@@ -113,7 +115,7 @@ pub fn lease(session: &Session, task_ids: Vec<i64>, taker: &Taker) -> Vec<Leased
             leased(task_id, row)
         })
     });
-    tasks.sort_by_key(|task| task.lease_token);
+    tasks.sort_by_key(|task| task.ready_seq);
     tasks
 }
 
@@ -205,7 +207,7 @@ pub fn lock_by_token(session: &Session, task_id: i64, token: i64) -> Option<Lock
     })
 }
 
-/// Up to `max` leases of a queue that must be looked at; never waits.
+/// Up to `max` leases of a queue that have run out; never waits.
 pub fn lock_overdue(session: &Session, queue: &str, queue_id: i32, max: i32) -> Vec<Locked> {
     let scan = floors::scan(Line::Overdue {
         queue: queue.to_owned(),
@@ -218,8 +220,13 @@ pub fn lock_overdue(session: &Session, queue: &str, queue_id: i32, max: i32) -> 
     LOCK_OVERDUE.with(|s| s.write(session, &args).all(locked))
 }
 
-pub fn touch_overdue(session: &Session, task_ids: Vec<i64>) {
-    TOUCH_OVERDUE.with(|s| drop(s.write(session, &[task_ids.into()])));
+/// Moves the time to look at leases that heartbeats have extended; never waits.
+pub fn touch_overdue(session: &Session, queue: &str, queue_id: i32) {
+    let scan = floors::scan(Line::Overdue {
+        queue: queue.to_owned(),
+    });
+    let args = [queue_id.into(), scan.start_time().into()];
+    TOUCH_OVERDUE.with(|s| drop(s.write(session, &args)));
 }
 
 /// Makes due tasks ready; returns those that need a slot first: (task, slot key).

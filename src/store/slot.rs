@@ -2,7 +2,7 @@
 
 use crate::pg::session::Session;
 use crate::statements;
-use crate::store::floors::{self, Line};
+use crate::store::floors::{self, Line, Scan};
 
 statements! {
     INSERT = "slots_insert.sql",
@@ -24,8 +24,12 @@ pub fn insert(session: &Session, slot_key: i64, capacity: i32, holders: Vec<i64>
 
 /// Hands the slots of these holders to who is next in line: (slots that were to be handed over, tasks made
 /// ready).
-pub fn hand_over(session: &Session, slot_key: i64, holders: Vec<i64>) -> (usize, Vec<i64>) {
-    let scan = floors::scan(Line::Waiting { slot_key });
+pub fn hand_over(
+    session: &Session,
+    slot_key: i64,
+    holders: Vec<i64>,
+    scan: Scan,
+) -> (usize, Vec<i64>) {
     let args = [slot_key.into(), holders.into(), scan.start().into()];
     let (mut first, mut drawn, mut freed) = (None, i64::MIN, 0);
     let woken = HAND_OVER.with(|s| {
@@ -53,7 +57,7 @@ pub fn free(session: &Session, slot_key: i64, holders: Vec<i64>) {
 }
 
 pub fn waiter_exists(session: &Session, slot_key: i64) -> bool {
-    let start = floors::scan(Line::Waiting { slot_key }).start();
+    let start = floors::sure_scan(Line::Waiting { slot_key }).start();
     WAITER_EXISTS
         .with(|s| {
             s.write(session, &[slot_key.into(), start.into()])
@@ -72,6 +76,7 @@ pub fn fill(session: &Session, slot_key: i64) -> Vec<i64> {
     FILL.with(|s| s.write(session, &[slot_key.into()]).all(|row| row.get()))
 }
 
+/// Whether a slot is free, or was before somebody took it who has not committed yet.
 pub fn has_free(session: &Session, slot_key: i64) -> bool {
     HAS_FREE
         .with(|s| s.write(session, &[slot_key.into()]).first(|row| row.get()))

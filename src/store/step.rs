@@ -19,6 +19,7 @@ statements! {
     STEP_COUNT_DOWN = "step_count_down.sql",
     STEP_SHARDS_DOWN = "step_shards_down.sql",
     STEP_SUCCESSOR = "step_successor.sql",
+    STEP_NAMES_SUCCESSOR = "step_names_successor.sql",
     STEP_COUNTS = "step_counts.sql",
     STEPS_LOCK = "steps_lock.sql",
     DISPATCH_INSERT = "dispatch_insert.sql",
@@ -68,7 +69,7 @@ pub struct NewStep<'a> {
     pub successor_payload: Option<Jsonb>,
 }
 
-/// `false`: its name in the run or its key is taken. Its counter is made with it.
+/// `false`: its name in the run, its key, or its successor's name in the run is taken. Its counter is made with it.
 pub fn insert(session: &Session, step: &NewStep) -> bool {
     let args = [
         step.step_id.into(),
@@ -217,6 +218,16 @@ pub fn successor(session: &Session, step_id: i64) -> Option<BuiltIn> {
             payload: row.get(),
         })
     })
+}
+
+/// Whether a step of the run names this successor.
+pub fn names_successor(session: &Session, run_id: i64, successor: &str) -> bool {
+    STEP_NAMES_SUCCESSOR
+        .with(|s| {
+            s.write(session, &[run_id.into(), successor.into()])
+                .first(|row| row.get())
+        })
+        .unwrap_or(false)
 }
 
 /// (remaining, completed, failed, cancelled)

@@ -7,6 +7,8 @@
 use crate::model::limits;
 use crate::model::state::State;
 use crate::pg::session::Session;
+use crate::pg::xact;
+use crate::store::floors::{self, Line};
 use crate::store::lease::Place;
 use crate::store::slot;
 use crate::store::step::{self, Due, Ended, NewStep, NewSuccessor};
@@ -69,14 +71,18 @@ pub fn after(session: &Session, left: &[Left]) -> Vec<i64> {
 /// A slot that finds nobody in line is freed only under the key's lock, after a second look: who gets in
 /// line holds that key FOR SHARE, so either is seen by the other.
 fn free_slots(session: &Session, slot_key: i64, queue_id: i32, holders: Vec<i64>) -> Vec<i64> {
-    let (freed, mut woken) = slot::hand_over(session, slot_key, holders.clone());
+    let line = || Line::Waiting { slot_key };
+    let (freed, mut woken) =
+        slot::hand_over(session, slot_key, holders.clone(), floors::scan(line()));
     if woken.len() < freed {
         slot::exclude(session, slot_key);
-        let (freed, again) = slot::hand_over(session, slot_key, holders.clone());
+        let scan = floors::sure_scan(line());
+        let (freed, again) = slot::hand_over(session, slot_key, holders.clone(), scan);
         let left = freed > again.len();
         woken.extend(again);
         if left {
-            let waiting = slot::waiter_exists(session, slot_key);
+            // Waiters that others have locked, or that a fixed snapshot does not show, are looked for later.
+            let waiting = xact::has_fixed_snapshot() || slot::waiter_exists(session, slot_key);
             slot::free(session, slot_key, holders);
             if waiting {
                 step::insert_due(session, Due::Slot { slot_key }, queue_id);
@@ -91,18 +97,23 @@ pub enum Slot {
     Taken,
     /// None is free, and none will be without its being handed to who is in line.
     None,
-    /// Somebody is freeing one: look again later.
+    /// Somebody is freeing one, or may be: look again later.
     Busy,
 }
 
 /// Takes a free slot for a locked task; never waits, because an acquire may hold other keys by now.
 pub fn take_slot(session: &Session, slot_key: i64, task_id: i64) -> Slot {
     if slot::take(session, slot_key, task_id) {
+        return Slot::Taken;
+    }
+    if !slot::try_share(session, slot_key) {
+        return Slot::Busy;
+    }
+    if slot::take(session, slot_key, task_id) {
         Slot::Taken
-    } else if !slot::try_share(session, slot_key) {
+    } else if xact::has_fixed_snapshot() || slot::has_free(session, slot_key) {
+        // One is free, and locked by somebody who may yet leave it free.
         Slot::Busy
-    } else if slot::take(session, slot_key, task_id) {
-        Slot::Taken
     } else {
         Slot::None
     }

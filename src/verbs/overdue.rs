@@ -39,21 +39,19 @@ pub fn sweep(
 ) -> Vec<Swept> {
     let mut left = Vec::new();
     let mut swept = Vec::new();
-    let mut looks = limits::SWEEP;
     for (queue, queue_id) in queues {
-        while room(&swept) > 0 && looks > 0 {
-            let tasks = lease::lock_overdue(session, queue, *queue_id, room(&swept));
-            if tasks.is_empty() {
+        xact::force_id();
+        lease::touch_overdue(session, queue, *queue_id);
+        for _ in 0..limits::SWEEP {
+            let room = room(&swept);
+            if room <= 0 {
                 break;
             }
-            xact::force_id();
-            xact::make_durable();
-            looks -= 1;
-            let (expired, extended): (Vec<Locked>, Vec<Locked>) =
-                tasks.into_iter().partition(|task| task.expired);
-            if !extended.is_empty() {
-                lease::touch_overdue(session, extended.iter().map(|task| task.task_id).collect());
+            let expired = lease::lock_overdue(session, queue, *queue_id, room);
+            if expired.is_empty() {
+                break;
             }
+            xact::make_durable();
             for task in expired {
                 let state = settle(session, &task, ending::lost(&task.lease), &mut left);
                 swept.push(Swept {
@@ -184,18 +182,18 @@ pub fn promote(session: &Session, queue: &str, queue_id: i32) {
     }
 }
 
-/// A scheduled task of a bounded group, due and locked, takes a slot or gets in line for one; tells whether it
-/// is ready.
-pub fn promote_slotted(session: &Session, task_id: i64, slot_key: i64) -> bool {
+/// A scheduled task of a bounded group, due and locked, takes a slot or gets in line for one; returns
+/// its state.
+pub fn promote_slotted(session: &Session, task_id: i64, slot_key: i64) -> State {
     match advance::take_slot(session, slot_key, task_id) {
         Slot::Taken => {
             lease::make_ready(session, task_id);
-            true
+            moved(State::Scheduled, Event::Due)
         }
         Slot::None => {
             lease::make_blocked(session, task_id);
-            false
+            moved(State::Scheduled, Event::Block)
         }
-        Slot::Busy => false,
+        Slot::Busy => State::Scheduled,
     }
 }

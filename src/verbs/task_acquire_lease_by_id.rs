@@ -148,10 +148,7 @@ fn free(session: &Session, task: &Locked, owner: &str) -> State {
                 lease::make_ready(session, task.task_id);
                 State::Ready
             }
-            Some(slot_key) if overdue::promote_slotted(session, task.task_id, slot_key) => {
-                State::Ready
-            }
-            Some(_) => State::Blocked,
+            Some(slot_key) => overdue::promote_slotted(session, task.task_id, slot_key),
         },
         state => state,
     }

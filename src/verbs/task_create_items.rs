@@ -20,7 +20,8 @@ use pgrx::prelude::*;
 /// `exists_with_different_payload` (the items that exist), `created`.
 ///
 /// Errors: 22004, 22023 (bad value, no payloads), 42704 (no such queue or run), 54000 (too many or too
-/// large), 55000 (the run is over, or the group's successor is dispatched and the payloads differ).
+/// large), 55000 (the run is over, another group of it has that successor, or the group's successor is dispatched
+/// and the payloads differ).
 ///
 /// Locks: the run FOR SHARE; waits for another transaction that is creating the same group.
 #[pg_extern(volatile, parallel_unsafe)]
@@ -143,6 +144,17 @@ fn create(
         }
         if step::insert(session, new) {
             break;
+        }
+        if let Some(successor) = new.successor
+            && step::names_successor(session, new.run_id, successor)
+            && step::find(session, run_id, new.name, new.queue_id, new.key).is_none()
+        {
+            return Err(Misuse::wrong_state(format!(
+                "run {} has a group with successor \"{successor}\"",
+                new.run_id
+            ))
+            .detail("A successor follows one group.")
+            .hint("To follow several, dispatch it with task_dispatch_successor and needs."));
         }
         // Somebody has just created it: look again.
     }
