@@ -128,7 +128,8 @@ Outcomes, a row per item: `exists` (same run and name, or same key, and the same
 `exists_with_different_payload` (the items that exist), `created`.
 
 Errors: 22004, 22023 (bad value, no payloads), 42704 (no such queue or run), 54000 (too many or too
-large), 55000 (the run is over, or the group's successor is dispatched and the payloads differ).
+large), 55000 (the run is over, another group of it has that successor, or the group's successor is dispatched
+and the payloads differ).
 
 Locks: the run FOR SHARE; waits for another transaction that is creating the same group.$doc$;
 REVOKE ALL ON FUNCTION task_create_items FROM PUBLIC;

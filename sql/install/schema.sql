@@ -123,10 +123,14 @@ CREATE TABLE baton.task_done (
     finalized_at         timestamptz NOT NULL,
     last_seq             bigint NOT NULL,
     leased_seq           bigint,
+    -- Where it stood: its group, its slot and its counter went on from here.
+    step_id              bigint,
+    slot_key             bigint,
     queue_id             int NOT NULL,
     attempt              int NOT NULL,
     lost_leases          int NOT NULL,
     state                smallint NOT NULL,
+    shard                smallint,
     -- The holder of lease_token ended it: its replay is answered as such.
     ended_by_lease       boolean NOT NULL,
     owner                text,

@@ -1,8 +1,7 @@
 -- Leases up to $4 ready tasks of one lane, first come first served, from the claim floor $3 on. The
 -- materialized CTE is what bounds the number: an IN (SELECT … LIMIT) claimed 50 rows under other planner
--- settings. The clock is read where nothing is
--- waited for. Always one row at least, with the first visible place in line (locked by others or not) and
--- the last place drawn. Locks the tasks FOR UPDATE, skipping what others hold.
+-- settings. The clock is read where nothing is waited for. Each row says the first visible place in line
+-- (locked by others or not) and the last place drawn. Locks the tasks FOR UPDATE, skipping what others hold.
 WITH first AS MATERIALIZED (
     SELECT ready_seq FROM baton.task_live
     WHERE queue_id = $1 AND state = 2 AND priority = $2 AND ready_seq > $3
@@ -24,6 +23,5 @@ WITH first AS MATERIALIZED (
 )
 SELECT (SELECT ready_seq FROM first), (SELECT last_value FROM baton.ready_seq),
     l.task_id, l.ready_seq, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases, t.name, t.key, t.payload, t.run_id, t.item_index, t.metadata
-FROM (SELECT) one
-LEFT JOIN leased l ON true
-LEFT JOIN baton.task t ON t.task_id = l.task_id
+FROM leased l
+JOIN baton.task t USING (task_id)

@@ -5,11 +5,9 @@ WITH ended AS (
     WHERE task_id = $1 AND lease_token = $2
     RETURNING task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, last_seq, leased_seq,
         queue_id, attempt, lost_leases, owner, step_id, slot_key, shard
-), done AS (
-    INSERT INTO baton.task_done (task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, finalized_at, last_seq, leased_seq, queue_id, attempt, lost_leases, state, ended_by_lease, owner, reason, result, error)
-    SELECT task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, baton._clock(), last_seq + 1, leased_seq,
-        queue_id, attempt, lost_leases, $3, true, owner, $6, $4, $5
-    FROM ended
-    RETURNING finalized_at
 )
-SELECT d.finalized_at, e.queue_id, e.step_id, e.slot_key, e.shard FROM ended e CROSS JOIN done d
+INSERT INTO baton.task_done (task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, finalized_at, last_seq, leased_seq, queue_id, attempt, lost_leases, state, ended_by_lease, owner, reason, result, error, step_id, slot_key, shard)
+SELECT task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, baton._clock(), last_seq + 1, leased_seq,
+    queue_id, attempt, lost_leases, $3, true, owner, $6, $4, $5, step_id, slot_key, shard
+FROM ended
+RETURNING finalized_at, queue_id, step_id, slot_key, shard

@@ -1,4 +1,4 @@
--- A new task, in line or scheduled; one row if the queue exists, without an id if the key is taken.
+-- A new task, in line or scheduled; no row if there is no such queue, or the key is taken.
 -- Takes no lock beyond the new rows' own (it waits for another transaction that is creating the same
 -- key).
 WITH q AS MATERIALIZED (
@@ -8,11 +8,9 @@ WITH q AS MATERIALIZED (
     SELECT nextval('baton.id_seq'), baton._clock(), q.queue_id, coalesce($7, q.max_attempts), $5, $3, $4, $2, $8 FROM q
     ON CONFLICT (queue_id, key) WHERE key IS NOT NULL DO NOTHING
     RETURNING task_id, created_at, queue_id
-), live AS (
-    INSERT INTO baton.task_live (task_id, ready_seq, ready_at, run_at, last_seq, queue_id, attempt, lost_leases, state, priority)
-    SELECT task_id, nextval('baton.ready_seq'), CASE WHEN $6 > created_at THEN NULL ELSE created_at END, $6, 0, queue_id, 0, 0,
-           CASE WHEN $6 > created_at THEN 0 ELSE 2 END, $5
-    FROM new
-    RETURNING task_id, state
 )
-SELECT q.queue_id, q.lanes, live.task_id, live.state FROM q LEFT JOIN live ON true
+INSERT INTO baton.task_live (task_id, ready_seq, ready_at, run_at, last_seq, queue_id, attempt, lost_leases, state, priority)
+SELECT task_id, nextval('baton.ready_seq'), CASE WHEN $6 > created_at THEN NULL ELSE created_at END, $6, 0, queue_id, 0, 0,
+       CASE WHEN $6 > created_at THEN 0 ELSE 2 END, $5
+FROM new
+RETURNING queue_id, (SELECT lanes FROM q), task_id, state

@@ -12,6 +12,7 @@ use pgrx::datum::Interval;
 
 statements! {
     CLAIM = "claim.sql",
+    READY_LINE = "ready_line.sql",
     LEASE = "lease.sql",
     LOCK_BY_ID = "lock_by_id.sql",
     LOCK_BY_TOKEN = "lock_by_token.sql",
@@ -88,15 +89,22 @@ pub fn claim(
         taker.ttl.into(),
         taker.max_runtime.into(),
     ];
-    let (mut first, mut drawn) = (None, i64::MIN);
-    let rows = CLAIM.with(|s| {
+    let mut line = None;
+    let mut tasks = CLAIM.with(|s| {
         s.write(session, &args).all(|row| {
-            (first, drawn) = (row.get(), row.get());
-            row.get::<Option<i64>>().map(|task_id| leased(task_id, row))
+            line = Some((row.get(), row.get()));
+            let task_id = row.get();
+            leased(task_id, row)
         })
     });
+    // Nothing was claimed: the floor still learns how far the line is empty, or locked.
+    let (first, drawn) = line.unwrap_or_else(|| {
+        let args = [queue_id.into(), priority.into(), scan.start().into()];
+        READY_LINE
+            .with(|s| s.write(session, &args).first(|row| (row.get(), row.get())))
+            .expect("one row")
+    });
     scan.end(first, drawn);
-    let mut tasks: Vec<Leased> = rows.into_iter().flatten().collect();
     tasks.sort_by_key(|task| task.ready_seq);
     tasks
 }

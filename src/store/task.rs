@@ -32,11 +32,12 @@ pub struct New {
     pub metadata: Jsonb,
 }
 
-/// The queue it was asked for, and the task unless its key is taken.
+/// A new task, and its queue.
 pub struct Created {
     pub queue_id: i32,
     pub lanes: i32,
-    pub task: Option<(i64, State)>,
+    pub task_id: i64,
+    pub state: State,
 }
 
 pub fn state(row: &mut Row) -> State {
@@ -44,6 +45,7 @@ pub fn state(row: &mut Row) -> State {
     State::from_code(code).expect("the table holds known states only")
 }
 
+/// `None`: there is no such queue, or the key is taken.
 pub fn create(session: &Session, new: &New) -> Option<Created> {
     let args = [
         new.queue.as_str().into(),
@@ -56,14 +58,11 @@ pub fn create(session: &Session, new: &New) -> Option<Created> {
         new.metadata.into(),
     ];
     CREATE.with(|s| {
-        s.write(session, &args).first(|row| {
-            let (queue_id, lanes) = (row.get(), row.get());
-            let task_id: Option<i64> = row.get();
-            Created {
-                queue_id,
-                lanes,
-                task: task_id.map(|id| (id, state(row))),
-            }
+        s.write(session, &args).first(|row| Created {
+            queue_id: row.get(),
+            lanes: row.get(),
+            task_id: row.get(),
+            state: state(row),
         })
     })
 }

@@ -25,11 +25,10 @@ pub fn default_settings() -> Settings {
     }
 }
 
-/// Makes the row of `default` if that is the queue and the row is not there; tells whether to look again.
-pub fn make_default(session: &Session, name: &str) -> bool {
-    name == DEFAULT && {
+/// Makes the row of `default` if that is the queue and the row is not there.
+pub fn make_default(session: &Session, name: &str) {
+    if name == DEFAULT {
         queue::insert(session, name, &default_settings());
-        true
     }
 }
 

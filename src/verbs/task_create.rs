@@ -2,10 +2,8 @@ use super::args::{self, Checked, answer};
 use super::queues;
 use crate::model::state::State;
 use crate::pg::datum::{Instant, Jsonb};
-use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::xact;
-use crate::store::queue;
 use crate::store::task::{self, New};
 use pgrx::prelude::*;
 
@@ -69,21 +67,14 @@ fn task_create(
 fn create(session: &Session, new: &New) -> Checked<(&'static str, i64, State)> {
     xact::force_id();
     loop {
-        let Some(created) = task::create(session, new) else {
-            if queue::by_name(session, &new.queue).is_none()
-                && !queues::make_default(session, &new.queue)
-            {
-                return Err(Misuse::no_queue(&new.queue));
-            }
-            continue;
-        };
-        if let Some((task_id, state)) = created.task {
+        if let Some(created) = task::create(session, new) {
             queues::use_lane(session, created.queue_id, created.lanes, new.priority);
-            return Ok(("created", task_id, state));
+            return Ok(("created", created.task_id, created.state));
         }
-        let key = new.key.as_deref().expect("only a key can be taken");
-        if let Some((task_id, state, same)) =
-            task::by_key(session, created.queue_id, key, new.payload)
+        let queue = queues::writable(session, &new.queue)?;
+        if let Some(key) = &new.key
+            && let Some((task_id, state, same)) =
+                task::by_key(session, queue.queue_id, key, new.payload)
         {
             let outcome = if same {
                 "exists"
@@ -92,6 +83,6 @@ fn create(session: &Session, new: &New) -> Checked<(&'static str, i64, State)> {
             };
             return Ok((outcome, task_id, state));
         }
-        // The holder of the key was purged between the two statements: the key is free again.
+        // The queue was made only now, or the holder of the key was purged between the two statements.
     }
 }
