@@ -31,6 +31,7 @@ extension_sql_file!("../sql/install/comments.sql", name = "comments", finalize);
 #[pg_guard]
 extern "C-unwind" fn _PG_init() {
     pg::settings::define();
+    pg::statement::install();
 }
 
 /// Required by `cargo pgrx test` at the root of the crate.

@@ -11,6 +11,18 @@
 -- The `leased` event of the last lease and the `final` event are not rows of the tape: they are these
 -- very rows, read as events by task_events. So the tape cannot disagree with the state.
 
+-- Text is handled in Rust, whose strings are UTF-8.
+DO $$
+BEGIN
+    IF pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'feature_not_supported',
+            MESSAGE = 'pg_baton needs a database in UTF8, this one is in ' || pg_catalog.getdatabaseencoding(),
+            HINT = 'Create the database with ENCODING ''UTF8''.';
+    END IF;
+END
+$$;
+
 -- A plain CREATE SCHEMA: a schema that somebody put there before makes the install fail.
 CREATE SCHEMA baton;
 
@@ -248,6 +260,7 @@ CREATE SEQUENCE baton.due_id_seq AS bigint;
 -- costs a verb less than can be measured. (INSERT is left alone: the restore of a dump is one.)
 CREATE FUNCTION baton._only_the_functions_write() RETURNS trigger LANGUAGE c
     AS 'MODULE_PATHNAME', 'only_the_functions_write_wrapper';
+REVOKE ALL ON FUNCTION baton._only_the_functions_write FROM PUBLIC;
 
 DO $$
 DECLARE

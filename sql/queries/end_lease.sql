@@ -1,6 +1,6 @@
 -- A lease ends and the task lives on, locked FOR UPDATE by this transaction: in line again ($2 = 2) or
 -- scheduled after $5 ($2 = 0). $3: whether the attempt stays counted; $4: whether a loss is counted. $6
--- is the event, $7 its error; $8: the holder itself gives the lease back. The lease's own event moves from the row to the tape.
+-- is the event (its times in UTC, whatever the caller's time zone), $7 its error; $8: the holder itself gives the lease back. The lease's own event moves from the row to the tape.
 WITH old AS MATERIALIZED (
     SELECT task_id, lease_token, owner, leased_at, leased_seq, last_seq, attempt, lost_leases, baton._clock() AS now
     FROM baton.task_live WHERE task_id = $1
@@ -11,7 +11,7 @@ WITH old AS MATERIALIZED (
         lease_token = NULL, owner = NULL, lease_expires_at = NULL, check_at = NULL, leased_seq = NULL,
         last_seq = l.last_seq + 1
     FROM old o WHERE l.task_id = o.task_id
-    RETURNING l.task_id, l.run_at, l.lost_leases
+    RETURNING l.task_id, l.run_at, l.lost_leases, (to_jsonb(l.run_at AT TIME ZONE 'UTC') #>> '{}') || '+00:00' AS run_at_utc
 ), tape AS (
     INSERT INTO baton.event (tape_id, seq, at, lease_token, kind, body)
     SELECT o.task_id, o.leased_seq, o.leased_at, o.lease_token, 'leased', jsonb_build_object('owner', o.owner, 'attempt', o.attempt) FROM old o
@@ -19,8 +19,8 @@ WITH old AS MATERIALIZED (
     SELECT o.task_id, o.last_seq + 1, o.now, CASE WHEN $8 OR $6 = 'lease_lost' THEN o.lease_token END, $6,
         CASE $6
             WHEN 'lease_lost' THEN jsonb_build_object('owner', o.owner, 'lost_leases', e.lost_leases)
-            WHEN 'retry_scheduled' THEN jsonb_build_object('attempt', o.attempt, 'error', $7, 'run_at', e.run_at)
-            WHEN 'released' THEN jsonb_build_object('run_at', e.run_at)
+            WHEN 'retry_scheduled' THEN jsonb_build_object('attempt', o.attempt, 'error', $7, 'run_at', e.run_at_utc)
+            WHEN 'released' THEN jsonb_build_object('run_at', e.run_at_utc)
         END
     FROM old o JOIN ended e USING (task_id)
 )

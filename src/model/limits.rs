@@ -14,6 +14,8 @@ pub const ATTEMPTS: i32 = 10_000;
 pub const SWEEP: i32 = 100;
 /// Ids named in `dispatched`.
 pub const DISPATCHED: usize = 100;
+/// Slot keys of one task.
+pub const SLOT_KEYS: usize = 8;
 /// Steps named in `needs`.
 pub const NEEDS: usize = 1_000;
 /// Counter rows of the widest group.

@@ -9,6 +9,7 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
     ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
 };
 use pgrx::prelude::*;
+use std::marker::PhantomData;
 
 /// A `jsonb` value, untouched: a pointer to the server's own bytes.
 #[derive(Clone, Copy)]
@@ -133,6 +134,124 @@ impl IntoDatum for Instant {
     }
 }
 
+/// A `text` argument that was not copied yet: its length is known first, so that a gigabyte is refused rather
+/// than copied.
+#[derive(Clone, Copy)]
+pub struct Text(pg_sys::Datum);
+
+impl Text {
+    pub fn bytes(self) -> usize {
+        // SAFETY: the datum is a valid varlena, as received from the server.
+        unsafe { pg_sys::toast_raw_datum_size(self.0) - pg_sys::VARHDRSZ }
+    }
+
+    pub fn copy(self) -> String {
+        // SAFETY: the datum is a valid text; the database is in UTF-8 (sql/install/schema.sql).
+        unsafe { String::from_datum(self.0, false).expect("the argument is not null") }
+    }
+}
+
+impl FromDatum for Text {
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _: pg_sys::Oid,
+    ) -> Option<Self> {
+        (!is_null).then_some(Text(datum))
+    }
+}
+
+impl IntoDatum for Text {
+    fn into_datum(self) -> Option<pg_sys::Datum> {
+        Some(self.0)
+    }
+
+    fn type_oid() -> pg_sys::Oid {
+        pg_sys::TEXTOID
+    }
+}
+
+/// An array argument whose elements were not copied yet: a failed allocation in Rust would end the server
+/// process, so that the number of elements is checked first.
+pub struct Elements<T> {
+    array: *mut pg_sys::ArrayType,
+    of: PhantomData<T>,
+}
+
+impl<T> Elements<T> {
+    pub fn len(&self) -> usize {
+        // SAFETY: a detoasted array starts with its header, behind which its dimensions stand.
+        unsafe {
+            let dimensions = self.array.add(1).cast::<i32>();
+            pg_sys::ArrayGetNItems((*self.array).ndim, dimensions) as usize
+        }
+    }
+
+    pub fn dimensions(&self) -> i32 {
+        // SAFETY: as above.
+        unsafe { (*self.array).ndim }
+    }
+
+    /// The bytes of all its elements.
+    pub fn bytes(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { pg_sys::toast_raw_datum_size(self.array.into()) }
+    }
+}
+
+impl<T> Elements<T>
+where
+    Vec<Option<T>>: FromDatum,
+{
+    pub fn copy(self) -> Vec<Option<T>> {
+        // SAFETY: the datum is an array of the SQL type that belongs to T.
+        unsafe {
+            FromDatum::from_datum(self.array.into(), false).expect("the argument is not null")
+        }
+    }
+}
+
+impl<T> FromDatum for Elements<T> {
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _: pg_sys::Oid,
+    ) -> Option<Self> {
+        (!is_null).then(|| {
+            let array = unsafe { pg_sys::pg_detoast_datum(datum.cast_mut_ptr()) };
+            Elements {
+                array: array.cast(),
+                of: PhantomData,
+            }
+        })
+    }
+}
+
+// SAFETY: the SQL type is that of the vector that it is copied to.
+unsafe impl<T> SqlTranslatable for Elements<T>
+where
+    Vec<Option<T>>: SqlTranslatable,
+{
+    const TYPE_IDENT: &'static str = <Vec<Option<T>>>::TYPE_IDENT;
+    const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
+    const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = <Vec<Option<T>>>::ARGUMENT_SQL;
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = <Vec<Option<T>>>::RETURN_SQL;
+}
+
+// SAFETY: as above.
+unsafe impl<'fcx, T: 'static> ArgAbi<'fcx> for Elements<T> {
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        unsafe {
+            arg.unbox_arg_using_from_datum()
+                .expect("argument is not null")
+        }
+    }
+
+    unsafe fn unbox_nullable_arg(arg: Arg<'_, 'fcx>) -> Nullable<Self> {
+        unsafe { arg.unbox_arg_using_from_datum::<Self>().into() }
+    }
+}
+
 macro_rules! sql_type {
     ($rust:ty, $sql:literal) => {
         // SAFETY: the SQL type named is the one that FromDatum and IntoDatum convert.
@@ -173,3 +292,4 @@ macro_rules! sql_type {
 
 sql_type!(Jsonb, "jsonb");
 sql_type!(Instant, "timestamptz");
+sql_type!(Text, "text");

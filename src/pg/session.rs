@@ -42,6 +42,10 @@ impl Session {
             // temporary table.
             let settings = GucNest::open();
             settings.set(c"search_path", c"pg_catalog, pg_temp");
+            // force_custom_plan would win over the kept, generic plans.
+            if pg_sys::plan_cache_mode != pg_sys::PlanCacheMode::PLAN_CACHE_MODE_AUTO as i32 {
+                settings.set(c"plan_cache_mode", c"auto");
+            }
             assert_eq!(pg_sys::SPI_connect(), pg_sys::SPI_OK_CONNECT as i32);
             OPEN.set(OPEN.get() + 1);
             Session {

@@ -36,6 +36,12 @@ pub fn define() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    // A setting of that prefix that does not exist is refused rather than kept.
+    #[cfg(not(feature = "pg14"))]
+    // SAFETY: a plain server call with a C string.
+    unsafe {
+        pgrx::pg_sys::MarkGUCPrefixReserved(c"pg_baton".as_ptr());
+    }
 }
 
 pub fn max_payload_bytes() -> usize {

@@ -2,12 +2,13 @@
 //! where the caller's planner settings cannot spoil it.
 
 use super::datum::{Instant, Jsonb};
-use super::session::Session;
+use super::session::{GucNest, Session};
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::prelude::*;
 use std::cell::Cell;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr;
+use std::sync::OnceLock;
 
 /// One SQL statement, from one file.
 pub struct Statement {
@@ -66,11 +67,13 @@ pub struct Row<'s> {
 }
 
 /// The settings under which a plan is chosen: the statements are written so that each has one right
-/// plan, along its index. Without these a generic plan sorts the whole queue (180 ms).
-const PLANNER: [(&CStr, &CStr); 12] = [
+/// plan, along its index. Without these a generic plan sorts the whole queue (180 ms), and a caller's
+/// settings make one that reads all of it.
+const PLANNER: [(&CStr, &CStr); 25] = [
     (c"enable_seqscan", c"off"),
     (c"enable_bitmapscan", c"off"),
     (c"enable_sort", c"off"),
+    (c"enable_incremental_sort", c"off"),
     (c"enable_hashjoin", c"off"),
     (c"enable_mergejoin", c"off"),
     (c"enable_indexscan", c"on"),
@@ -80,7 +83,70 @@ const PLANNER: [(&CStr, &CStr); 12] = [
     (c"enable_memoize", c"off"),
     (c"jit", c"off"),
     (c"max_parallel_workers_per_gather", c"0"),
+    (c"seq_page_cost", c"1"),
+    (c"random_page_cost", c"4"),
+    (c"cpu_tuple_cost", c"0.01"),
+    (c"cpu_index_tuple_cost", c"0.005"),
+    (c"cpu_operator_cost", c"0.0025"),
+    (c"effective_cache_size", c"4GB"),
+    (c"cursor_tuple_fraction", c"0.1"),
+    (c"join_collapse_limit", c"8"),
+    (c"from_collapse_limit", c"8"),
+    (c"geqo", c"off"),
+    (c"constraint_exclusion", c"partition"),
+    (c"enable_tidscan", c"on"),
 ];
+
+thread_local! {
+    /// A statement of ours is running: what is planned now is planned our way.
+    static PINNED: Cell<bool> = const { Cell::new(false) };
+}
+
+static NEXT_PLANNER: OnceLock<pg_sys::planner_hook_type> = OnceLock::new();
+
+/// Once, when the library is loaded: the plans are pinned where planning happens, whenever that is. A kept
+/// plan is made anew after an ANALYZE, a DDL, or when the caller creates its first temporary table.
+pub fn install() {
+    // SAFETY: hooks are set while the library is loaded, by the only thread.
+    unsafe {
+        let _ = NEXT_PLANNER.set(pg_sys::planner_hook);
+        pg_sys::planner_hook = Some(plan);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn plan(
+    query: *mut pg_sys::Query,
+    text: *const c_char,
+    options: c_int,
+    params: pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt {
+    let nest = PINNED.get().then(GucNest::open);
+    if let Some(nest) = &nest {
+        for (name, value) in PLANNER {
+            nest.set(name, value);
+        }
+    }
+    match NEXT_PLANNER.get().copied().flatten() {
+        Some(next) => next(query, text, options, params),
+        None => pg_sys::standard_planner(query, text, options, params),
+    }
+}
+
+/// Says that a statement of ours is running, until it is dropped.
+struct Pin(bool);
+
+impl Pin {
+    fn set(pinned: bool) -> Pin {
+        Pin(PINNED.replace(pinned))
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        PINNED.set(self.0);
+    }
+}
 
 impl Statement {
     pub const fn new(sql: &'static str) -> Statement {
@@ -123,13 +189,7 @@ impl Statement {
             if self.plan.get().is_null() {
                 self.prepare(args);
             }
-            let pin = self.options.get() == pg_sys::CURSOR_OPT_GENERIC_PLAN && !self.is_planned();
-            let pinned = pin.then(super::session::GucNest::open);
-            if let Some(nest) = &pinned {
-                for (name, value) in PLANNER {
-                    nest.set(name, value);
-                }
-            }
+            let pin = Pin::set(self.options.get() == pg_sys::CURSOR_OPT_GENERIC_PLAN);
             let code = pg_sys::SPI_execute_plan(
                 self.plan.get(),
                 values.as_mut_ptr(),
@@ -137,7 +197,7 @@ impl Statement {
                 read_only,
                 0,
             );
-            drop(pinned);
+            drop(pin);
             if code < 0 {
                 let reason = CStr::from_ptr(pg_sys::SPI_result_code_string(code)).to_string_lossy();
                 panic!("SPI_execute_plan: {reason}");
@@ -168,16 +228,6 @@ impl Statement {
         assert!(!plan.is_null(), "SPI_prepare_cursor failed");
         pg_sys::SPI_keepplan(plan);
         self.plan.set(plan);
-    }
-
-    /// Whether the kept plan will be used as it is.
-    unsafe fn is_planned(&self) -> bool {
-        let sources = pg_sys::SPI_plan_get_plan_sources(self.plan.get());
-        let source = (*(*sources).elements)
-            .ptr_value
-            .cast::<pg_sys::CachedPlanSource>();
-        let plan = (*source).gplan;
-        (*source).is_valid && !plan.is_null() && (*plan).is_valid
     }
 }
 

@@ -46,18 +46,22 @@ pub fn next_id() -> u64 {
 
 /// Callers with `synchronous_commit = off` lost acknowledged finalizations on a kill (102 of
 /// 147,340), and the sequence re-issued acknowledged tokens: such a transaction is made to wait for
-/// its flush. Raised from `off` only, never lowered.
+/// its flush, whatever is set around or after the call. The setting itself is raised from `off` only,
+/// never lowered, so that a synchronous standby is waited for too.
 pub fn make_durable() {
-    // SAFETY: reads a server variable.
-    let off = unsafe {
-        pg_sys::synchronous_commit == pg_sys::SyncCommitLevel::SYNCHRONOUS_COMMIT_OFF as i32
-    };
-    if off && settings::durable_finalize() {
-        set_config(
-            c"synchronous_commit",
-            c"on",
-            pg_sys::GucAction::GUC_ACTION_LOCAL,
-        );
+    if settings::durable_finalize() {
+        // SAFETY: sets a flag of the transaction, and reads a server variable.
+        let off = unsafe {
+            pg_sys::ForceSyncCommit();
+            pg_sys::synchronous_commit == pg_sys::SyncCommitLevel::SYNCHRONOUS_COMMIT_OFF as i32
+        };
+        if off {
+            set_config(
+                c"synchronous_commit",
+                c"on",
+                pg_sys::GucAction::GUC_ACTION_LOCAL,
+            );
+        }
     }
 }
 

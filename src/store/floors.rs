@@ -59,8 +59,9 @@ fn begin(line: Line, start: fn(&ClaimFloor, u64, i64) -> i64) -> Scan {
     xact::on_end(end);
     let xmin = xact::oldest_other();
     let now = xact::clock();
+    // Asked before the borrow: a look-up in the catalogs may wait, and end the process there.
+    let home = xact::home();
     FLOORS.with_borrow_mut(|floors| {
-        let home = xact::home();
         if floors.home != home {
             *floors = Floors {
                 home,
@@ -101,6 +102,7 @@ impl Scan {
         FLOORS.with_borrow_mut(|floors| {
             if floors.learned.len() + floors.kept.len() > LINES {
                 floors.kept.clear();
+                floors.learned.clear();
             }
             let kept = &floors.kept;
             let floor = floors
@@ -112,11 +114,14 @@ impl Scan {
     }
 }
 
+/// At the end of a transaction nothing may fail: a borrow that is still held is left alone.
 fn end(stands: bool) {
-    FLOORS.with_borrow_mut(|floors| {
-        let learned = std::mem::take(&mut floors.learned);
-        if stands {
-            floors.kept.extend(learned);
+    FLOORS.with(|floors| {
+        if let Ok(mut floors) = floors.try_borrow_mut() {
+            let learned = std::mem::take(&mut floors.learned);
+            if stands {
+                floors.kept.extend(learned);
+            }
         }
     });
 }

@@ -2,10 +2,10 @@
 
 use crate::model::limits;
 use crate::model::state::State;
-use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::datum::{Elements, Instant, Jsonb, Text};
 use crate::pg::error::Misuse;
 use crate::pg::settings;
-use pgrx::datum::Interval;
+use pgrx::datum::{FromDatum, Interval};
 
 pub type Checked<T> = Result<T, Misuse>;
 
@@ -18,29 +18,28 @@ pub fn required<T>(argument: &str, value: Option<T>) -> Checked<T> {
     value.ok_or_else(|| Misuse::null(argument))
 }
 
-/// A name, a key, an owner, a kind.
-pub fn word(argument: &str, value: String) -> Checked<String> {
-    if (1..=limits::NAME_BYTES).contains(&value.len()) {
-        Ok(value)
+/// A name, a key, an owner, a kind, a reason; longer ones are refused before they are copied.
+pub fn word(argument: &str, value: Text) -> Checked<String> {
+    fits(argument, value.bytes()).map(|()| value.copy())
+}
+
+fn fits(argument: &str, bytes: usize) -> Checked<()> {
+    if (1..=limits::NAME_BYTES).contains(&bytes) {
+        Ok(())
     } else {
         Err(
-            Misuse::bad_value(format!("argument \"{argument}\" has {} bytes", value.len()))
+            Misuse::bad_value(format!("argument \"{argument}\" has {bytes} bytes"))
                 .detail(format!("It must have 1 to {} bytes.", limits::NAME_BYTES)),
         )
     }
 }
 
-pub fn required_word(argument: &str, value: Option<String>) -> Checked<String> {
+pub fn required_word(argument: &str, value: Option<Text>) -> Checked<String> {
     word(argument, required(argument, value)?)
 }
 
-pub fn optional_word(argument: &str, value: Option<String>) -> Checked<Option<String>> {
+pub fn optional_word(argument: &str, value: Option<Text>) -> Checked<Option<String>> {
     value.map(|value| word(argument, value)).transpose()
-}
-
-/// A free text that is kept: a reason.
-pub fn optional_text(argument: &str, value: Option<String>) -> Checked<Option<String>> {
-    optional_word(argument, value)
 }
 
 pub fn in_range(argument: &str, value: i32, min: i32, max: i32) -> Checked<i32> {
@@ -154,7 +153,7 @@ pub fn metadata(value: Option<Jsonb>) -> Checked<Jsonb> {
 }
 
 /// Payloads, none of them NULL or too large.
-pub fn payloads(value: Option<Vec<Option<Jsonb>>>, max: usize) -> Checked<Vec<Jsonb>> {
+pub fn payloads(value: Option<Elements<Jsonb>>, max: usize) -> Checked<Vec<Jsonb>> {
     elements("payloads", value, max)?
         .into_iter()
         .enumerate()
@@ -162,9 +161,23 @@ pub fn payloads(value: Option<Vec<Option<Jsonb>>>, max: usize) -> Checked<Vec<Js
         .collect()
 }
 
-/// The elements of an array, bounded in number.
-pub fn elements<T>(argument: &str, value: Option<Vec<T>>, max: usize) -> Checked<Vec<T>> {
+/// The elements of an array, bounded in number before they are copied.
+pub fn elements<T>(
+    argument: &str,
+    value: Option<Elements<T>>,
+    max: usize,
+) -> Checked<Vec<Option<T>>>
+where
+    Vec<Option<T>>: FromDatum,
+{
     let elements = required(argument, value)?;
+    if elements.dimensions() > 1 {
+        return Err(Misuse::bad_value(format!(
+            "argument \"{argument}\" has {} dimensions",
+            elements.dimensions()
+        ))
+        .detail("It must have one."));
+    }
     if elements.len() > max {
         return Err(Misuse::over_limit(format!(
             "argument \"{argument}\" has {} elements",
@@ -172,7 +185,33 @@ pub fn elements<T>(argument: &str, value: Option<Vec<T>>, max: usize) -> Checked
         ))
         .detail(format!("At most {max} are allowed.")));
     }
-    Ok(elements)
+    Ok(elements.copy())
+}
+
+/// The same for words: NULL, or 1 to 255 bytes each.
+pub fn words(
+    argument: &str,
+    value: Option<Elements<String>>,
+    max: usize,
+) -> Checked<Vec<Option<String>>> {
+    const ROOM: usize = 1_000_000; // an element's header, and more than the longest name
+    if let Some(elements) = &value
+        && elements.bytes() > ROOM + elements.len().min(max) * (limits::NAME_BYTES + 16)
+    {
+        return Err(
+            Misuse::over_limit(format!("argument \"{argument}\" is too large")).detail(format!(
+                "Each element must have 1 to {} bytes.",
+                limits::NAME_BYTES
+            )),
+        );
+    }
+    let words = elements(argument, value, max)?;
+    for (i, word) in words.iter().enumerate() {
+        if let Some(word) = word {
+            fits(&format!("{argument}[{}]", i + 1), word.len())?;
+        }
+    }
+    Ok(words)
 }
 
 /// The elements of an array, none of them NULL.
@@ -197,21 +236,31 @@ pub fn same_length(first: (&str, usize), second: (&str, usize)) -> Checked<()> {
 }
 
 /// An optional array parallel to another one: NULL stands for as many NULLs.
-pub fn parallel<T>(
-    argument: &str,
-    value: Option<Vec<Option<T>>>,
-    to: (&str, usize),
-) -> Checked<Vec<Option<T>>> {
-    match value {
-        None => Ok((0..to.1).map(|_| None).collect()),
-        Some(elements) => same_length(to, (argument, elements.len())).map(|()| elements),
-    }
+pub fn parallel<T>(value: Option<Vec<Option<T>>>, length: usize) -> Vec<Option<T>> {
+    value.unwrap_or_else(|| (0..length).map(|_| None).collect())
 }
 
 /// A state that a worker may report.
-pub fn reported_state(argument: &str, value: Option<String>) -> Checked<State> {
-    let value = required(argument, value)?;
-    State::parse(&value)
+pub fn reported_state(argument: &str, value: Option<Text>) -> Checked<State> {
+    state_named(argument, &required_word(argument, value)?)
+}
+
+/// The same for each element of an array.
+pub fn reported_states(value: Option<Elements<String>>) -> Checked<Vec<State>> {
+    let states = not_null(
+        "states",
+        words("states", value, limits::MAX_TASKS as usize)?,
+    )?;
+    let name = |i| format!("states[{}]", i + 1);
+    states
+        .iter()
+        .enumerate()
+        .map(|(i, state)| state_named(&name(i), state))
+        .collect()
+}
+
+fn state_named(argument: &str, value: &str) -> Checked<State> {
+    State::parse(value)
         .filter(|state| State::REPORTABLE.contains(state))
         .ok_or_else(|| {
             Misuse::bad_value(format!("argument \"{argument}\" is \"{value}\"")).detail(format!(
@@ -222,7 +271,7 @@ pub fn reported_state(argument: &str, value: Option<String>) -> Checked<State> {
 }
 
 /// The kind of an event that a caller may write.
-pub fn kind(argument: &str, value: Option<String>) -> Checked<String> {
+pub fn kind(kind: String) -> Checked<String> {
     const RESERVED: [&str; 8] = [
         "leased",
         "started",
@@ -233,7 +282,6 @@ pub fn kind(argument: &str, value: Option<String>) -> Checked<String> {
         "compensating",
         "final",
     ];
-    let kind = required_word(argument, value)?;
     if RESERVED.contains(&kind.as_str()) || kind.starts_with("baton.") {
         Err(
             Misuse::bad_value(format!("event kind \"{kind}\" is reserved")).detail(format!(
@@ -247,18 +295,22 @@ pub fn kind(argument: &str, value: Option<String>) -> Checked<String> {
 }
 
 /// `slot_keys` names keys that an operator has set.
-pub fn slot_keys(value: Option<Vec<Option<String>>>) -> Checked<()> {
-    let keys = not_null("slot_keys", value.unwrap_or_default())?;
+pub fn slot_keys(value: Option<Elements<String>>) -> Checked<()> {
+    let Some(keys) = value else { return Ok(()) };
+    let keys = not_null(
+        "slot_keys",
+        words("slot_keys", Some(keys), limits::SLOT_KEYS)?,
+    )?;
     match keys.first() {
         None => Ok(()),
-        Some(key) => Err(Misuse::no_slot_key(&word("slot_keys", key.clone())?)),
+        Some(key) => Err(Misuse::no_slot_key(key)),
     }
 }
 
 /// Pairs of task and token, none of them NULL.
 pub fn leases(
-    task_ids: Option<Vec<Option<i64>>>,
-    lease_tokens: Option<Vec<Option<i64>>>,
+    task_ids: Option<Elements<i64>>,
+    lease_tokens: Option<Elements<i64>>,
     max: usize,
 ) -> Checked<Vec<(i64, i64)>> {
     let task_ids = not_null("task_ids", elements("task_ids", task_ids, max)?)?;

@@ -1,6 +1,7 @@
 use super::args::{self, Checked, answer};
 use super::queue_create::{max_lost, policy, runtime, unserved};
 use super::queues;
+use crate::pg::datum::{Elements, Text};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::store::queue::{self, Changes};
@@ -15,16 +16,16 @@ use pgrx::prelude::*;
 /// Locks: the queue's row.
 #[pg_extern(volatile, parallel_unsafe)]
 fn queue_alter(
-    name: Option<String>,
+    name: Option<Text>,
     lease_ttl: default!(Option<Interval>, "NULL"),
     max_attempts: default!(Option<i32>, "NULL"),
     max_lost_leases: default!(Option<i32>, "NULL"),
     backoff_base: default!(Option<Interval>, "NULL"),
     backoff_max: default!(Option<Interval>, "NULL"),
     max_runtime: default!(Option<Interval>, "NULL"),
-    on_lost: default!(Option<String>, "NULL"),
-    on_final_queue: default!(Option<String>, "NULL"),
-    on_final_states: default!(Option<Vec<Option<String>>>, "NULL"),
+    on_lost: default!(Option<Text>, "NULL"),
+    on_final_queue: default!(Option<Text>, "NULL"),
+    on_final_states: default!(Option<Elements<String>>, "NULL"),
 ) {
     let session = Session::verb(c"queue_alter()");
     let alter = || -> Checked<()> {
@@ -40,7 +41,9 @@ fn queue_alter(
             backoff_base: delay("backoff_base", backoff_base)?,
             backoff_max: delay("backoff_max", backoff_max)?,
             max_runtime: runtime(max_runtime)?,
-            on_lost: on_lost.map(policy).transpose()?,
+            on_lost: args::optional_word("on_lost", on_lost)?
+                .map(policy)
+                .transpose()?,
             on_final_queue: None,
             on_final_states: None,
         };

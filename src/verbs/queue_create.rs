@@ -2,6 +2,7 @@ use super::args::{self, Checked, answer};
 use super::queues;
 use crate::model::ending::OnLost;
 use crate::model::limits;
+use crate::pg::datum::{Elements, Text};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::store::queue::{self, Settings};
@@ -19,16 +20,16 @@ use pgrx::prelude::*;
 /// Locks: none but the new row's own.
 #[pg_extern(volatile, parallel_unsafe)]
 fn queue_create(
-    name: Option<String>,
+    name: Option<Text>,
     lease_ttl: default!(Option<Interval>, "'30 s'"),
     max_attempts: default!(Option<i32>, "5"),
     max_lost_leases: default!(Option<i32>, "3"),
     backoff_base: default!(Option<Interval>, "'1 s'"),
     backoff_max: default!(Option<Interval>, "'10 min'"),
     max_runtime: default!(Option<Interval>, "NULL"),
-    on_lost: default!(Option<String>, "'requeue'"),
-    on_final_queue: default!(Option<String>, "NULL"),
-    on_final_states: default!(Option<Vec<Option<String>>>, "NULL"),
+    on_lost: default!(Option<Text>, "'requeue'"),
+    on_final_queue: default!(Option<Text>, "NULL"),
+    on_final_states: default!(Option<Elements<String>>, "NULL"),
 ) {
     let session = Session::verb(c"queue_create()");
     let create = || -> Checked<()> {
@@ -44,7 +45,7 @@ fn queue_create(
             )?,
             backoff_max: args::delay("backoff_max", args::required("backoff_max", backoff_max)?)?,
             max_runtime: runtime(max_runtime)?,
-            on_lost: policy(args::required("on_lost", on_lost)?)?,
+            on_lost: policy(args::required_word("on_lost", on_lost)?)?,
             on_final_queue: None,
             on_final_states: None,
         };
@@ -83,8 +84,8 @@ pub fn policy(value: String) -> Checked<String> {
 
 /// Better refused than stored and not heard.
 pub fn unserved(
-    on_final_queue: &Option<String>,
-    on_final_states: &Option<Vec<Option<String>>>,
+    on_final_queue: &Option<Text>,
+    on_final_states: &Option<Elements<String>>,
 ) -> Checked<()> {
     if on_final_queue.is_some() || on_final_states.is_some() {
         Err(Misuse::not_supported("on_final_queue is not supported yet")

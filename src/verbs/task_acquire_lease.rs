@@ -3,7 +3,7 @@ use super::overdue::{self, Swept};
 use super::{advance, queues};
 use crate::model::limits;
 use crate::model::state::State;
-use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::datum::{Instant, Jsonb, Text};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::xact;
@@ -27,8 +27,8 @@ use pgrx::prelude::*;
 /// makes scheduled tasks ready that are due, at most 100 each, and works off what others left.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_acquire_lease(
-    queue: Option<String>,
-    owner: Option<String>,
+    queue: Option<Text>,
+    owner: Option<Text>,
     ttl: default!(Option<Interval>, "NULL"),
     max_tasks: default!(Option<i32>, "1"),
 ) -> TableIterator<

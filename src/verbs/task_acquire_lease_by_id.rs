@@ -2,7 +2,7 @@ use super::args::{self, Checked, answer};
 use super::{advance, overdue};
 use crate::model::ending;
 use crate::model::state::State;
-use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::datum::{Instant, Jsonb, Text};
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::lease::{self, Locked, Taker};
@@ -23,7 +23,7 @@ use pgrx::prelude::*;
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_acquire_lease_by_id(
     task_id: Option<i64>,
-    owner: Option<String>,
+    owner: Option<Text>,
     ttl: default!(Option<Interval>, "NULL"),
 ) -> TableIterator<
     'static,

@@ -1,6 +1,6 @@
 use super::args::{self, Checked, answer};
 use crate::model::outcome::needs_current;
-use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::datum::{Instant, Jsonb, Text};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::settings;
@@ -22,10 +22,10 @@ use pgrx::prelude::*;
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_append_event(
     task_id: Option<i64>,
-    kind: Option<String>,
+    kind: Option<Text>,
     body: default!(Option<Jsonb>, "NULL"),
     lease_token: default!(Option<i64>, "NULL"),
-    dedup_key: default!(Option<String>, "NULL"),
+    dedup_key: default!(Option<Text>, "NULL"),
 ) -> TableIterator<
     'static,
     (
@@ -38,7 +38,7 @@ fn task_append_event(
     let session = Session::verb(c"task_append_event()");
     let append = || -> Checked<(&'static str, Option<i64>, Option<Instant>, bool)> {
         let task_id = args::required("task_id", task_id)?;
-        let kind = args::kind("kind", kind)?;
+        let kind = args::kind(args::required_word("kind", kind)?)?;
         let body = args::json("body", body)?;
         let dedup_key = args::optional_word("dedup_key", dedup_key)?;
         let max_events = settings::max_events_per_task();

@@ -1,7 +1,7 @@
 use super::args::{self, Checked, answer};
 use super::task_append_event::refused;
 use crate::model::limits;
-use crate::pg::datum::Jsonb;
+use crate::pg::datum::{Elements, Jsonb};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::settings;
@@ -23,10 +23,10 @@ use std::collections::HashSet;
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_append_events(
     task_id: Option<i64>,
-    kinds: Option<Vec<Option<String>>>,
-    bodies: Option<Vec<Option<Jsonb>>>,
+    kinds: Option<Elements<String>>,
+    bodies: Option<Elements<Jsonb>>,
     lease_token: default!(Option<i64>, "NULL"),
-    dedup_keys: default!(Option<Vec<Option<String>>>, "NULL"),
+    dedup_keys: default!(Option<Elements<String>>, "NULL"),
 ) -> TableIterator<
     'static,
     (
@@ -38,25 +38,31 @@ fn task_append_events(
     let session = Session::verb(c"task_append_events()");
     let append = || -> Checked<(&'static str, Option<i64>, Option<i64>)> {
         let task_id = args::required("task_id", task_id)?;
-        let kinds = args::elements("kinds", kinds, limits::MAX_TASKS as usize)?;
+        let max = limits::MAX_TASKS as usize;
+        let kinds = args::not_null("kinds", args::words("kinds", kinds, max)?)?;
         if kinds.is_empty() {
             return Err(Misuse::bad_value("argument \"kinds\" is empty")
                 .detail("It must have 1 to 1000 elements."));
         }
-        let kinds: Vec<String> = kinds
+        let kinds = kinds
             .into_iter()
-            .map(|kind| args::kind("kinds", kind))
-            .collect::<Checked<_>>()?;
-        let bodies = args::elements("bodies", bodies, limits::MAX_TASKS as usize)?;
-        args::same_length(("kinds", kinds.len()), ("bodies", bodies.len()))?;
-        let bodies: Vec<Option<Jsonb>> = bodies
-            .into_iter()
-            .map(|body| args::json("bodies", body))
-            .collect::<Checked<_>>()?;
-        let keys = args::parallel("dedup_keys", dedup_keys, ("kinds", kinds.len()))?
-            .into_iter()
-            .map(|key| args::optional_word("dedup_keys", key))
+            .map(args::kind)
             .collect::<Checked<Vec<_>>>()?;
+        let length = ("kinds", kinds.len());
+        let bodies = args::elements("bodies", bodies, max)?;
+        args::same_length(length, ("bodies", bodies.len()))?;
+        let bodies = bodies
+            .into_iter()
+            .enumerate()
+            .map(|(i, body)| args::json(&format!("bodies[{}]", i + 1), body))
+            .collect::<Checked<Vec<_>>>()?;
+        let keys = dedup_keys
+            .map(|keys| args::words("dedup_keys", Some(keys), max))
+            .transpose()?;
+        if let Some(keys) = &keys {
+            args::same_length(length, ("dedup_keys", keys.len()))?;
+        }
+        let keys = args::parallel(keys, kinds.len());
         let given: Vec<String> = keys.iter().flatten().cloned().collect();
         if given.iter().collect::<HashSet<_>>().len() < given.len() {
             return Err(Misuse::bad_value("argument \"dedup_keys\" has a key twice")

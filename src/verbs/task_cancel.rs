@@ -2,6 +2,7 @@ use super::advance::{self, Left};
 use super::args::{self, Checked, answer};
 use crate::model::state::State;
 use crate::model::transition::{self, Event};
+use crate::pg::datum::Text;
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::lease::{self, Report};
@@ -22,13 +23,13 @@ use pgrx::prelude::*;
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_cancel(
     task_id: Option<i64>,
-    reason: default!(Option<String>, "NULL"),
+    reason: default!(Option<Text>, "NULL"),
     force: default!(Option<bool>, "false"),
 ) -> TableIterator<'static, (name!(outcome, String), name!(state, Option<String>))> {
     let session = Session::verb(c"task_cancel()");
     let cancel = || -> Checked<(&'static str, Option<State>)> {
         let task_id = args::required("task_id", task_id)?;
-        let reason = args::optional_text("reason", reason)?;
+        let reason = args::optional_word("reason", reason)?;
         let force = args::required("force", force)?;
         Ok(cancel(&session, task_id, reason.as_deref(), force))
     };

@@ -1,7 +1,7 @@
 use super::args::{self, Checked, answer};
 use super::queues;
 use crate::model::state::State;
-use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::datum::{Elements, Instant, Jsonb, Text};
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::task::{self, New};
@@ -24,14 +24,14 @@ use pgrx::prelude::*;
 /// use of a priority in a queue locks the queue's row.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_create(
-    queue: Option<String>,
+    queue: Option<Text>,
     payload: default!(Option<Jsonb>, "'{}'"),
-    name: default!(Option<String>, "NULL"),
-    key: default!(Option<String>, "NULL"),
+    name: default!(Option<Text>, "NULL"),
+    key: default!(Option<Text>, "NULL"),
     priority: default!(Option<i32>, "0"),
     run_at: default!(Option<Instant>, "NULL"),
     max_attempts: default!(Option<i32>, "NULL"),
-    slot_keys: default!(Option<Vec<Option<String>>>, "NULL"),
+    slot_keys: default!(Option<Elements<String>>, "NULL"),
     metadata: default!(Option<Jsonb>, "'{}'"),
 ) -> TableIterator<
     'static,

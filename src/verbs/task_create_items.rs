@@ -1,7 +1,7 @@
 use super::args::{self, Checked, answer};
 use super::queues;
 use crate::model::limits;
-use crate::pg::datum::Jsonb;
+use crate::pg::datum::{Elements, Jsonb, Text};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::xact;
@@ -26,15 +26,15 @@ use pgrx::prelude::*;
 /// Locks: the run FOR SHARE; waits for another transaction that is creating the same group.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_create_items(
-    queue: Option<String>,
-    name: Option<String>,
-    payloads: Option<Vec<Option<Jsonb>>>,
+    queue: Option<Text>,
+    name: Option<Text>,
+    payloads: Option<Elements<Jsonb>>,
     max_parallel: default!(Option<i32>, "NULL"),
     max_attempts: default!(Option<i32>, "NULL"),
     run_id: default!(Option<i64>, "NULL"),
-    key: default!(Option<String>, "NULL"),
-    successor: default!(Option<String>, "NULL"),
-    successor_queue: default!(Option<String>, "NULL"),
+    key: default!(Option<Text>, "NULL"),
+    successor: default!(Option<Text>, "NULL"),
+    successor_queue: default!(Option<Text>, "NULL"),
     successor_payload: default!(Option<Jsonb>, "'{}'"),
 ) -> TableIterator<
     'static,

@@ -1,7 +1,7 @@
 use super::args::{self, Checked, answer};
 use super::queues;
 use crate::model::limits;
-use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::datum::{Elements, Instant, Jsonb, Text};
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::task::{self, NewMany};
@@ -22,14 +22,14 @@ use std::collections::HashMap;
 /// Locks: as task_create; keys are inserted in their order, so that two callers never deadlock.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_create_many(
-    queue: Option<String>,
-    payloads: Option<Vec<Option<Jsonb>>>,
-    name: default!(Option<String>, "NULL"),
-    keys: default!(Option<Vec<Option<String>>>, "NULL"),
+    queue: Option<Text>,
+    payloads: Option<Elements<Jsonb>>,
+    name: default!(Option<Text>, "NULL"),
+    keys: default!(Option<Elements<String>>, "NULL"),
     priority: default!(Option<i32>, "0"),
     run_at: default!(Option<Instant>, "NULL"),
     max_attempts: default!(Option<i32>, "NULL"),
-    slot_keys: default!(Option<Vec<Option<String>>>, "NULL"),
+    slot_keys: default!(Option<Elements<String>>, "NULL"),
 ) -> TableIterator<
     'static,
     (
@@ -44,13 +44,11 @@ fn task_create_many(
         let payloads = args::payloads(payloads, limits::CREATE_MANY)?;
         let name = args::optional_word("name", name)?;
         let keys = keys
-            .map(|keys| {
-                args::same_length(("payloads", payloads.len()), ("keys", keys.len()))?;
-                keys.into_iter()
-                    .map(|key| args::optional_word("keys", key))
-                    .collect()
-            })
+            .map(|keys| args::words("keys", Some(keys), limits::CREATE_MANY))
             .transpose()?;
+        if let Some(keys) = &keys {
+            args::same_length(("payloads", payloads.len()), ("keys", keys.len()))?;
+        }
         let priority = args::priority(priority)?;
         let run_at = args::run_at(run_at)?;
         let max_attempts = args::max_attempts(max_attempts)?;

@@ -2,7 +2,7 @@ use super::advance::{self, Successor};
 use super::args::{self, Checked, answer};
 use super::queues;
 use crate::model::limits;
-use crate::pg::datum::Jsonb;
+use crate::pg::datum::{Elements, Jsonb, Text};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::xact;
@@ -25,10 +25,10 @@ use pgrx::prelude::*;
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_dispatch_successor(
     task_id: Option<i64>,
-    successor: Option<String>,
-    queue: Option<String>,
+    successor: Option<Text>,
+    queue: Option<Text>,
     payload: default!(Option<Jsonb>, "'{}'"),
-    needs: default!(Option<Vec<Option<String>>>, "NULL"),
+    needs: default!(Option<Elements<String>>, "NULL"),
     max_attempts: default!(Option<i32>, "NULL"),
 ) -> TableIterator<
     'static,
@@ -47,11 +47,12 @@ fn task_dispatch_successor(
         let successor = args::required_word("successor", successor)?;
         let queue = args::required_word("queue", queue)?;
         let payload = args::required_json("payload", payload)?;
-        let needs = args::elements("needs", needs.or(Some(Vec::new())), limits::NEEDS)?;
-        let mut needs = needs
-            .into_iter()
-            .map(|name| args::required_word("needs", name))
-            .collect::<Checked<Vec<_>>>()?;
+        let mut needs = match needs {
+            None => Vec::new(),
+            Some(needs) => {
+                args::not_null("needs", args::words("needs", Some(needs), limits::NEEDS)?)?
+            }
+        };
         needs.sort();
         needs.dedup();
         let max_attempts = args::max_attempts(max_attempts)?;

@@ -3,7 +3,7 @@ use super::args::{self, Checked, answer};
 use crate::model::limits;
 use crate::model::outcome::{Refusal, needs_current_or_replay};
 use crate::model::state::State;
-use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::datum::{Elements, Instant, Jsonb, Text};
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::lease::{self, Report};
@@ -28,10 +28,10 @@ use pgrx::prelude::*;
 fn task_finalize(
     task_id: Option<i64>,
     lease_token: Option<i64>,
-    state: Option<String>,
+    state: Option<Text>,
     result: default!(Option<Jsonb>, "NULL"),
     error: default!(Option<Jsonb>, "NULL"),
-    reason: default!(Option<String>, "NULL"),
+    reason: default!(Option<Text>, "NULL"),
 ) -> TableIterator<
     'static,
     (
@@ -48,7 +48,7 @@ fn task_finalize(
         let state = args::reported_state("state", state)?;
         let result = args::json("result", result)?;
         let error = args::json("error", error)?;
-        let reason = args::optional_text("reason", reason)?;
+        let reason = args::optional_word("reason", reason)?;
         let report = Report {
             state,
             result,
@@ -82,11 +82,11 @@ fn task_finalize(
 /// Locks: as task_finalize, all tasks first, in the order of their ids.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_finalize_many(
-    task_ids: Option<Vec<Option<i64>>>,
-    lease_tokens: Option<Vec<Option<i64>>>,
-    states: Option<Vec<Option<String>>>,
-    results: default!(Option<Vec<Option<Jsonb>>>, "NULL"),
-    errors: default!(Option<Vec<Option<Jsonb>>>, "NULL"),
+    task_ids: Option<Elements<i64>>,
+    lease_tokens: Option<Elements<i64>>,
+    states: Option<Elements<String>>,
+    results: default!(Option<Elements<Jsonb>>, "NULL"),
+    errors: default!(Option<Elements<Jsonb>>, "NULL"),
 ) -> TableIterator<
     'static,
     (
@@ -101,18 +101,19 @@ fn task_finalize_many(
     let finalize_many = || -> Checked<Vec<(i64, i64, Answer)>> {
         let leases = args::leases(task_ids, lease_tokens, limits::MAX_TASKS as usize)?;
         let length = ("task_ids", leases.len());
-        let states = args::elements("states", states, limits::MAX_TASKS as usize)?;
+        let states = args::reported_states(states)?;
         args::same_length(length, ("states", states.len()))?;
-        let states = states
-            .into_iter()
-            .enumerate()
-            .map(|(i, state)| args::reported_state(&format!("states[{}]", i + 1), state))
-            .collect::<Checked<Vec<_>>>()?;
-        let json = |argument, values| -> Checked<Vec<Option<Jsonb>>> {
-            args::parallel(argument, values, length)?
-                .into_iter()
-                .map(|value| args::json(argument, value))
-                .collect()
+        let json = |argument: &str, values: Option<Elements<Jsonb>>| {
+            let Some(values) = values else {
+                return Ok(args::parallel(None, length.1));
+            };
+            let values = args::elements(argument, Some(values), limits::MAX_TASKS as usize)?;
+            args::same_length(length, (argument, values.len()))?;
+            let name = |i| format!("{argument}[{}]", i + 1);
+            let values = values.into_iter().enumerate();
+            values
+                .map(|(i, value)| args::json(&name(i), value))
+                .collect::<Checked<Vec<_>>>()
         };
         let results = json("results", results)?;
         let errors = json("errors", errors)?;

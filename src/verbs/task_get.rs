@@ -1,5 +1,5 @@
 use super::args::{self, Checked, answer};
-use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::datum::{Instant, Jsonb, Text};
 use crate::pg::session::Session;
 use crate::pg::statement::Row;
 use crate::store::task;
@@ -74,8 +74,8 @@ fn task_get(
 /// Locks: none; works on a standby.
 #[pg_extern(stable, parallel_unsafe)]
 fn task_get_by_key(
-    queue: Option<String>,
-    key: Option<String>,
+    queue: Option<Text>,
+    key: Option<Text>,
 ) -> TableIterator<
     'static,
     (

@@ -1,7 +1,7 @@
 use super::args::{self, Checked, answer};
 use crate::model::limits;
 use crate::model::outcome::needs_live;
-use crate::pg::datum::Instant;
+use crate::pg::datum::{Elements, Instant};
 use crate::pg::session::Session;
 use crate::store::{lease, task};
 use pgrx::prelude::*;
@@ -57,8 +57,8 @@ fn task_heartbeat(
 /// Locks: as task_heartbeat, in the order of the task ids.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_heartbeat_many(
-    task_ids: Option<Vec<Option<i64>>>,
-    lease_tokens: Option<Vec<Option<i64>>>,
+    task_ids: Option<Elements<i64>>,
+    lease_tokens: Option<Elements<i64>>,
     ttl: default!(Option<Interval>, "NULL"),
 ) -> TableIterator<
     'static,

@@ -1,6 +1,6 @@
 use super::args::{self, Checked, answer};
 use crate::model::limits;
-use crate::pg::datum::Jsonb;
+use crate::pg::datum::{Jsonb, Text};
 use crate::pg::session::Session;
 use crate::store::task::{self, Item};
 use pgrx::prelude::*;
@@ -16,7 +16,7 @@ use pgrx::prelude::*;
 #[pg_extern(stable, parallel_unsafe)]
 fn task_items(
     run_id: Option<i64>,
-    name: Option<String>,
+    name: Option<Text>,
     after_index: default!(Option<i32>, "-1"),
     max_items: default!(Option<i32>, "1000"),
 ) -> TableIterator<

@@ -2,6 +2,7 @@ use super::args::{self, Checked, answer};
 use super::overdue::{self, Swept};
 use super::{advance, queues};
 use crate::model::limits;
+use crate::pg::datum::Text;
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::xact;
@@ -22,7 +23,7 @@ use pgrx::prelude::*;
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_reap(
     max_tasks: default!(Option<i32>, "100"),
-    queue: default!(Option<String>, "NULL"),
+    queue: default!(Option<Text>, "NULL"),
 ) -> TableIterator<'static, (name!(task_id, i64), name!(outcome, String))> {
     let session = Session::verb(c"task_reap()");
     let reap = || -> Checked<Vec<Swept>> {

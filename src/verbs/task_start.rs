@@ -2,6 +2,7 @@ use super::args::{self, Checked, answer};
 use crate::model::outcome::{Refusal, may_start};
 use crate::pg::datum::Instant;
 use crate::pg::session::Session;
+use crate::pg::xact;
 use crate::store::{lease, task};
 use pgrx::prelude::*;
 
@@ -32,6 +33,7 @@ fn task_start(
         let task_id = args::required("task_id", task_id)?;
         let token = args::required("lease_token", lease_token)?;
         let ttl = args::ttl("ttl", ttl)?;
+        xact::make_durable(); // what has begun may not be forgotten: on_lost looks at it
         loop {
             if let Some(expires) = lease::start(&session, task_id, token, ttl) {
                 return Ok(("started", Some(expires)));

@@ -124,4 +124,12 @@ SELECT state, last_seq FROM task_get(:t);
 SELECT left(name, 5) AS name, count(*) FROM baton.task GROUP BY 1 ORDER BY 1;
 SELECT count(*) AS runs FROM baton.run;
 
+-- The number of elements is checked before any is copied; one dimension.
+SELECT * FROM task_heartbeat_many(array_fill(1::bigint, ARRAY[10000000]), '{1}');
+SELECT * FROM task_create_many('default', array_fill('1'::jsonb, ARRAY[3000000]));
+SELECT * FROM task_create_many('default', '{{1,2},{3,4}}');
+SELECT * FROM task_create_many('default', '{1}', keys => ARRAY[repeat('x', 10000000)]);
+SELECT * FROM task_create(repeat('x', 100000000));
+SELECT * FROM task_finalize(1, 1, repeat('x', 100000000));
+
 SELECT * FROM baton_check(true);

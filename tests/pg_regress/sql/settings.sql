@@ -89,4 +89,13 @@ SHOW synchronous_commit;
 COMMIT;
 RESET ALL;
 
+-- What is written down does not depend on the caller's time zone.
+RESET ALL;
+SET TimeZone = 'Asia/Kathmandu';
+SELECT task_id AS t FROM task_create('default') \gset
+SELECT lease_token AS l FROM task_acquire_lease_by_id(:t, 'w') \gset
+SELECT outcome FROM task_release(:t, :l, '1 h');
+SELECT body ->> 'run_at' LIKE '%T%+00:00' AS in_utc, (body ->> 'run_at')::timestamptz = run_at AS same
+FROM task_events(:t) e, task_get(:t) WHERE kind = 'released';
+
 SELECT * FROM baton_check(true);
