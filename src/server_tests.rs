@@ -149,6 +149,68 @@ mod tests {
         assert_eq!(level(), "off");
     }
 
+    fn buffers(sql: &str) -> u64 {
+        let explain =
+            format!("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, COSTS OFF, FORMAT JSON) {sql}");
+        let plan = Spi::get_one::<pgrx::datum::Json>(&explain)
+            .expect(sql)
+            .expect(sql)
+            .0;
+        let blocks = |name: &str| plan[0]["Plan"][name].as_u64().expect("a number of blocks");
+        blocks("Shared Hit Blocks") + blocks("Shared Read Blocks")
+    }
+
+    /// The plans are pinned, whatever the caller sets, and whatever makes them be planned anew. Buffers are
+    /// exact: an acquire that reads the whole line touches hundreds.
+    #[pg_test]
+    fn the_callers_settings_do_not_change_the_plans() {
+        number(
+            "SELECT count(*) FROM task_create_many('default', array_fill('1'::jsonb, ARRAY[10000]))",
+        );
+        Spi::run("ANALYZE baton.task, baton.task_live").expect("analyze");
+        let hostile = [
+            "SET LOCAL enable_indexscan = off",
+            "SET LOCAL enable_indexonlyscan = off",
+            "SET LOCAL enable_nestloop = off",
+            "SET LOCAL random_page_cost = 1e9",
+            "CREATE TEMP TABLE first (i int)",
+            "SET LOCAL plan_cache_mode = force_custom_plan",
+            "ANALYZE baton.task_live",
+            "SET LOCAL plan_cache_mode = force_generic_plan",
+        ];
+        for change in hostile {
+            Spi::run(change).expect(change);
+            buffers("SELECT * FROM task_acquire_lease('default', 'w', '1 h')"); // plans, which reads the catalogs
+            let acquire = buffers("SELECT * FROM task_acquire_lease('default', 'w', '1 h')");
+            assert!(
+                acquire < 100,
+                "an acquire touches {acquire} buffers after {change}"
+            );
+            let id = number("SELECT max(task_id) FROM baton.leases");
+            let token = number(&format!(
+                "SELECT lease_token FROM baton.leases WHERE task_id = {id}"
+            ));
+            for verb in [
+                "task_heartbeat($, '2 h')",
+                "task_append_event($1, 'x', NULL, $2)",
+                "task_finalize($, 'completed')",
+            ] {
+                let call = verb
+                    .replace("$1", &id.to_string())
+                    .replace("$2", &token.to_string());
+                let call = format!(
+                    "SELECT * FROM {}",
+                    call.replace('$', &format!("{id}, {token}"))
+                );
+                let touched = buffers(&call);
+                assert!(
+                    touched < 700,
+                    "{call} touches {touched} buffers after {change}"
+                );
+            }
+        }
+    }
+
     /// A function leaves the caller's role and settings as they were.
     #[pg_test]
     fn the_caller_gets_its_role_and_settings_back() {
