@@ -43,8 +43,8 @@ up to 1 s late.) The token is authority for the outside world once this transact
 
 Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
 
-Locks: the tasks, FOR UPDATE SKIP LOCKED: it never waits for a task. It also settles expired leases and
-makes scheduled tasks ready that are due, at most 100 each, and works off what others left.$doc$;
+Locks: the tasks, FOR UPDATE SKIP LOCKED: it never waits for a task. It also settles expired leases, at
+most max_tasks + 100, makes scheduled tasks ready that are due, at most 100, and works off what others left.$doc$;
 REVOKE ALL ON FUNCTION task_acquire_lease FROM PUBLIC;
 
 COMMENT ON FUNCTION task_acquire_lease_by_id IS $doc$Leases one task by its id.

@@ -23,8 +23,8 @@ use pgrx::prelude::*;
 ///
 /// Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
 ///
-/// Locks: the tasks, FOR UPDATE SKIP LOCKED: it never waits for a task. It also settles expired leases and
-/// makes scheduled tasks ready that are due, at most 100 each, and works off what others left.
+/// Locks: the tasks, FOR UPDATE SKIP LOCKED: it never waits for a task. It also settles expired leases, at
+/// most max_tasks + 100, makes scheduled tasks ready that are due, at most 100, and works off what others left.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_acquire_lease(
     queue: Option<Text>,
@@ -102,7 +102,8 @@ fn acquire(
     if open.overdue {
         let ready = |task: &&Swept| task.state == State::Ready;
         let swept = overdue::sweep(session, &[(name, open.queue_id)], |swept| {
-            max_tasks - swept.iter().filter(ready).count() as i32
+            let wanted = max_tasks - swept.iter().filter(ready).count() as i32;
+            wanted.min(max_tasks + limits::SWEEP - swept.len() as i32)
         });
         let again: Vec<i64> = swept
             .iter()
