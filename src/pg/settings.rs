@@ -37,7 +37,6 @@ pub fn define() {
         GucFlags::default(),
     );
     // A setting of that prefix that does not exist is refused rather than kept.
-    #[cfg(not(feature = "pg14"))]
     // SAFETY: a plain server call with a C string.
     unsafe {
         pgrx::pg_sys::MarkGUCPrefixReserved(c"pg_baton".as_ptr());

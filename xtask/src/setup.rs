@@ -54,8 +54,8 @@ impl Pg {
             let pg = Pg::at(Path::new(&chosen))
                 .with_context(|| format!("PG_CONFIG is {}", chosen.display()))?;
             ensure!(
-                (14..=18).contains(&pg.version),
-                "PG_CONFIG is for PostgreSQL {}: 14 to 18 are supported",
+                (15..=18).contains(&pg.version),
+                "PG_CONFIG is for PostgreSQL {}: 15 to 18 are supported",
                 pg.version
             );
             ensure!(
@@ -263,7 +263,7 @@ pub fn apt_install(packages: &[String]) -> Result<()> {
     run_quietly(&mut apt(&["update"]), "apt-get update")?;
     let mut install = apt(&["install", "-y", "--no-install-recommends"]);
     run_quietly(install.args(packages), &format!("apt-get install {list}")).with_context(|| {
-        format!("install by hand: {list}; or set PG_CONFIG to the pg_config of PostgreSQL 14 to 18")
+        format!("install by hand: {list}; or set PG_CONFIG to the pg_config of PostgreSQL 15 to 18")
     })
 }
 

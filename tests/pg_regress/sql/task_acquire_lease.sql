@@ -91,6 +91,14 @@ SELECT count(*) FROM task_acquire_lease('burst', 'w', max_tasks => 5);
 SELECT count(*) FROM task_acquire_lease('burst', 'w', max_tasks => 1000);
 SELECT count(DISTINCT lease_token), count(DISTINCT task_id), min(lost_leases), max(lost_leases) FROM baton.leases JOIN baton.task_live USING (task_id, lease_token) WHERE queue = 'burst';
 
+-- Overdue leases that only end are settled a bounded number at a time: max_tasks + 100.
+SELECT queue_create('fails', on_lost => 'fail');
+SELECT count(*) FROM task_create_many('fails', array_fill('{}'::jsonb, ARRAY[200]));
+SELECT count(*) FROM task_acquire_lease('fails', 'dies', '100 ms', 200);
+SELECT pg_sleep(0.12);
+SELECT count(*) FROM task_acquire_lease('fails', 'w', max_tasks => 50);
+SELECT running FROM baton.queue_stats WHERE queue = 'fails';
+
 -- Tokens grow in the order in which leases are granted.
 SELECT bool_and(lease_token > before) FROM (
     SELECT lease_token, lag(lease_token) OVER (ORDER BY leased_at, lease_token) AS before FROM baton.leases) l;
