@@ -15,6 +15,9 @@ const PORT: &str = "5432";
 /// A socket's path, `/.s.PGSQL.5432` included, must fit into 107 bytes.
 const LONGEST_SOCKET_DIR: usize = 107 - "/.s.PGSQL.5432".len();
 
+/// The database with the extension in it that others are copies of: see [`Cluster::make_template`].
+pub const TEMPLATE: &str = "with_pg_baton";
+
 pub struct Cluster {
     bindir: PathBuf,
     dir: PathBuf,
@@ -82,6 +85,23 @@ impl Cluster {
         Ok(String::from_utf8_lossy(&out.stdout)
             .trim_end_matches('\n')
             .to_owned())
+    }
+
+    /// Makes the database that tests get a copy of, so that they neither wait for CREATE EXTENSION nor see
+    /// what somebody else installs meanwhile.
+    pub fn make_template(&self) -> Result<()> {
+        self.fresh_database(TEMPLATE, "template0")?;
+        self.psql(TEMPLATE, "CREATE EXTENSION pg_baton")?;
+        Ok(())
+    }
+
+    /// Makes a database anew: a copy of `TEMPLATE`, or of `template0` where nothing is to be in it.
+    pub fn fresh_database(&self, name: &str, template: &str) -> Result<()> {
+        let anew = format!(
+            "DROP DATABASE IF EXISTS {name} WITH (FORCE);
+             CREATE DATABASE {name} TEMPLATE {template}"
+        );
+        self.psql("postgres", &anew).map(drop)
     }
 
     /// What a client needs in its environment to reach this cluster.

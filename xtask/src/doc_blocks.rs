@@ -2,8 +2,9 @@
 //!
 //! - The `sql` blocks of a page run in order in one psql session, in a database made for that page. The
 //!   extension is there, unless the page has a `CREATE EXTENSION pg_baton` of its own.
-//! - `python` and `js` blocks run in their place, as programs of their own, against the same database: they
-//!   connect by the environment (PGHOST, PGUSER, PGDATABASE). If the runtime is missing, they are left out.
+//! - `python`, `js` and `go` blocks run in their place, as programs of their own, against the same database: they
+//!   connect by the environment (PGHOST, PGUSER, PGDATABASE). If the runtime is missing, they are left out with
+//!   the rest of their section (`##`), which may stand on what they do, and the page's line says so.
 //! - A block that is directly followed by a `text` or `console` block must print exactly that. Where the
 //!   expected output says `…`, anything may stand on that line; a line that is nothing but `…` stands for any
 //!   lines. Blank lines, and how many spaces or dashes a column is wide, do not count.
@@ -20,13 +21,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, TEMPLATE};
 use crate::setup::{self, Pg, output};
 use crate::verify::process;
 use crate::verify::tally::Tally;
 
 /// No block takes longer than this.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// The first Go block compiles the parts of the standard library that it uses; later ones find them.
+const COMPILE_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// The languages whose blocks are run.
+const RUNNABLE: [&str; 4] = ["sql", "python", "js", "go"];
 
 /// Printed by psql after each block, so that we know where its output ends.
 const END: &str = "-- end of block --";
@@ -37,6 +44,8 @@ struct Block {
     norun: bool,
     /// Of the opening fence, from 1.
     line: usize,
+    /// How many `##` headings stand before it.
+    section: usize,
     text: String,
     /// The `text` or `console` block that follows with nothing but blank lines between.
     expected: Option<String>,
@@ -69,8 +78,7 @@ pub fn run(pg: &Pg, cluster: &Cluster, out: &Path, tally: &mut Tally) -> Result<
                 continue;
             }
         };
-        let runnable =
-            |b: &Block| !b.norun && matches!(b.language.as_str(), "sql" | "python" | "js");
+        let runnable = |b: &Block| !b.norun && RUNNABLE.contains(&b.language.as_str());
         if !blocks.iter().any(runnable) {
             continue;
         }
@@ -79,7 +87,9 @@ pub fn run(pg: &Pg, cluster: &Cluster, out: &Path, tally: &mut Tally) -> Result<
             Outcome::AsWritten { ran, left_out } => {
                 let mut label = format!("{page}: {ran} blocks");
                 if !left_out.is_empty() {
-                    label.push_str(&format!(" (left out, no runtime: {})", left_out.join(", ")));
+                    let count = blocks.iter().filter(|b| runnable(b)).count() - ran;
+                    let languages = left_out.join(", ");
+                    label.push_str(&format!(" ({count} left out, no runtime: {languages})"));
                 }
                 tally.passed(&label, begun.elapsed());
             }
@@ -102,25 +112,24 @@ fn run_page(
     blocks: &[Block],
 ) -> Result<Outcome> {
     let database = "docs";
-    cluster.psql(
-        "postgres",
-        &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"),
-    )?;
-    cluster.psql(
-        "postgres",
-        &format!("CREATE DATABASE {database} TEMPLATE template0"),
-    )?;
     let creates = |b: &Block| {
         b.language == "sql" && !b.norun && b.text.to_lowercase().contains("create extension")
     };
-    if !blocks.iter().any(creates) {
-        cluster.psql(database, "CREATE EXTENSION pg_baton")?;
-    }
+    let template = if blocks.iter().any(creates) {
+        "template0"
+    } else {
+        TEMPLATE
+    };
+    cluster.fresh_database(database, template)?;
 
     let mut session = Session::open(pg, cluster, database)?;
     let mut ran = 0;
     let mut left_out = Vec::new();
+    let mut skipped = None;
     for block in blocks.iter().filter(|b| !b.norun) {
+        if skipped == Some(block.section) {
+            continue;
+        }
         let (actual, success) = match block.language.as_str() {
             "sql" => match session.run(&block.text) {
                 Ok(actual) => {
@@ -134,9 +143,10 @@ fn run_page(
                     });
                 }
             },
-            "python" | "js" => match program(block, cluster, out, database)? {
+            "python" | "js" | "go" => match program(block, cluster, out, database)? {
                 Some(finished) => (finished.output, finished.success),
                 None => {
+                    skipped = Some(block.section);
                     if !left_out.contains(&block.language) {
                         left_out.push(block.language.clone());
                     }
@@ -245,24 +255,32 @@ fn program(
     out: &Path,
     database: &str,
 ) -> Result<Option<process::Finished>> {
-    let (name, mut command) = match block.language.as_str() {
-        "python" => match python() {
-            Some(command) => ("block.py", command),
-            None => return Ok(None),
-        },
-        _ => match node(out)? {
-            Some(command) => ("block.mjs", command),
-            None => return Ok(None),
-        },
+    let (name, command) = match block.language.as_str() {
+        "python" => ("block.py", python()),
+        "go" => ("block.go", setup::go()),
+        _ => ("block.mjs", node(out)?),
     };
-    let file = out.join(name);
+    let Some(mut command) = command else {
+        return Ok(None);
+    };
+    let (file, log) = (out.join(name), out.join("block.log"));
     fs::write(&file, &block.text)?;
+    if block.language == "go" {
+        let compiled = out.join("block");
+        command.args(["build", "-o"]).arg(&compiled).arg(&file);
+        let built = process::run(&mut command, &log, COMPILE_LIMIT)?;
+        if !built.success {
+            return Ok(Some(built));
+        }
+        command = Command::new(compiled);
+    } else {
+        command.arg(&file);
+    }
     command
-        .arg(&file)
         .envs(cluster.env())
         .env("PGDATABASE", database)
         .env("PGTZ", "UTC");
-    process::run(&mut command, &out.join("block.log"), LIMIT).map(Some)
+    process::run(&mut command, &log, LIMIT).map(Some)
 }
 
 /// A Python that has psycopg: the demo's, or one that came with the machine.
@@ -304,8 +322,10 @@ fn blocks_of(page: &str) -> Result<Vec<Block>> {
     let mut lines = page.lines().enumerate();
     // Whether the last block could still get an expected output.
     let mut adjacent = false;
+    let mut section = 0;
     while let Some((number, line)) = lines.next() {
         let Some((indent, fence, info)) = opening(line) else {
+            section += usize::from(line.starts_with("## "));
             adjacent &= line.trim().is_empty();
             continue;
         };
@@ -336,6 +356,7 @@ fn blocks_of(page: &str) -> Result<Vec<Block>> {
                     language,
                     norun: words.any(|word| word == "norun"),
                     line: number + 1,
+                    section,
                     text,
                     expected: None,
                 });
@@ -423,6 +444,13 @@ mod tests {
         assert_eq!((blocks[0].line, blocks[0].norun), (2, false));
         assert!(blocks[1].norun && blocks[1].expected.is_none());
         assert_eq!(blocks[2].language, "text");
+    }
+
+    #[test]
+    fn a_block_belongs_to_the_section_above_it() {
+        let page = "```sql\n## 0\n```\n## One\n```go\n1\n```\n### More\n```sql\n1\n```\n## Two\n```sql\n2\n```\n";
+        let sections: Vec<usize> = blocks_of(page).unwrap().iter().map(|b| b.section).collect();
+        assert_eq!(sections, [0, 1, 1, 2]);
     }
 
     #[test]

@@ -6,11 +6,16 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 /// The version of pgrx in Cargo.toml; cargo-pgrx must be the same to the last digit.
 const PGRX: &str = "0.18.1";
 /// The server that is looked for, and installed, unless `PG_CONFIG` chooses another.
 const SERVER: u32 = 15;
+/// What a Go client of PostgreSQL needs.
+const GO_PACKAGES: [&str; 2] = ["golang-go", "golang-github-lib-pq-dev"];
+/// Where Debian keeps the sources of Go packages.
+const GO_SOURCES: &str = "/usr/share/gocode";
 
 /// The PostgreSQL that the extension is built for and run on.
 pub struct Pg {
@@ -164,6 +169,42 @@ pub fn install(pg: &Pg) -> Result<()> {
     run_quietly(&mut build, "building and installing the extension")
 }
 
+/// `go` with the client lib/pq in reach, for the documentation: installed if it is missing and apt can do it.
+/// Nothing stands on it, so that to go without is no error, but it is said.
+pub fn go() -> Option<Command> {
+    static THERE: OnceLock<bool> = OnceLock::new();
+    let there = THERE.get_or_init(|| {
+        if has_go() {
+            return true;
+        }
+        if let Err(error) = apt_get(&GO_PACKAGES.map(String::from)) {
+            eprintln!("Go blocks are left out, for want of go and lib/pq: {error:#}");
+        }
+        has_go()
+    });
+    there.then(go_command)
+}
+
+fn has_go() -> bool {
+    output(go_command().args(["list", "github.com/lib/pq"])).is_ok()
+}
+
+/// From the sources that are there, nothing downloaded, without a C compiler.
+fn go_command() -> Command {
+    let mut places = env::var_os("GOPATH").unwrap_or_default();
+    if !places.is_empty() {
+        places.push(":");
+    }
+    places.push(GO_SOURCES);
+    let mut go = Command::new("go");
+    go.env("GO111MODULE", "off")
+        .env("GOPATH", places)
+        .env("GOCACHE", target_dir().join("go-cache"))
+        .env("GOFLAGS", "")
+        .env("CGO_ENABLED", "0");
+    go
+}
+
 /// The top of the checkout.
 pub fn root() -> PathBuf {
     let here =
@@ -244,15 +285,27 @@ pub fn which(program: &Path) -> Option<PathBuf> {
 /// Installs packages by apt, or says which ones somebody has to install.
 pub fn apt_install(packages: &[String]) -> Result<()> {
     let list = packages.join(" ");
-    let sudo = !is_root();
-    let may = !sudo || output(Command::new("sudo").args(["-n", "true"])).is_ok();
-    if which(Path::new("apt-get")).is_none() || !may {
+    if !may_apt() {
         bail!(
             "something is missing. On Debian or Ubuntu: sudo apt-get install {list}. Elsewhere, \
              install what these packages hold (the PostgreSQL {SERVER} server with its development \
              files, libclang, sudo), or set PG_CONFIG to the pg_config of a PostgreSQL that is there"
         );
     }
+    apt_get(packages).with_context(|| {
+        format!("install by hand: {list}; or set PG_CONFIG to the pg_config of PostgreSQL 15 to 18")
+    })
+}
+
+fn may_apt() -> bool {
+    let may = is_root() || output(Command::new("sudo").args(["-n", "true"])).is_ok();
+    may && which(Path::new("apt-get")).is_some()
+}
+
+fn apt_get(packages: &[String]) -> Result<()> {
+    let list = packages.join(" ");
+    ensure!(may_apt(), "missing on this machine: {list}");
+    let sudo = !is_root();
     let apt = |args: &[&str]| {
         let mut apt = Command::new(if sudo { "sudo" } else { "env" });
         apt.args(if sudo { &["-n", "env"][..] } else { &[] });
@@ -262,9 +315,7 @@ pub fn apt_install(packages: &[String]) -> Result<()> {
     };
     run_quietly(&mut apt(&["update"]), "apt-get update")?;
     let mut install = apt(&["install", "-y", "--no-install-recommends"]);
-    run_quietly(install.args(packages), &format!("apt-get install {list}")).with_context(|| {
-        format!("install by hand: {list}; or set PG_CONFIG to the pg_config of PostgreSQL 15 to 18")
-    })
+    run_quietly(install.args(packages), &format!("apt-get install {list}"))
 }
 
 fn has_libclang() -> bool {

@@ -122,7 +122,9 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
         }
         announce(step, what);
         if NEED_SERVER.contains(&step) && server.is_none() {
-            server = Some(Cluster::start(&pg, "verify", SERVER)?);
+            let started = Cluster::start(&pg, "verify", SERVER)?;
+            started.make_template()?;
+            server = Some(started);
         }
         let done = match (step, &server) {
             ("fmt", _) => fmt(&pg, &out, tally),

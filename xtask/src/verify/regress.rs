@@ -1,8 +1,8 @@
 //! Runs PostgreSQL's own test drivers, `pg_regress` and `pg_isolation_regress`, one file at a time.
 //!
 //! One file at a time and never two at once, because "which task is found" may depend on any transaction
-//! that is open in the cluster; in a database made for that file alone, with the extension in it, because
-//! a test that needs its neighbour is two tests in one. See tests/README.md for how to write one.
+//! that is open in the cluster; in a database made for that file alone, a copy of one with the extension in
+//! it, because a test that needs its neighbour is two tests in one. See tests/README.md for how to write one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::process::{self, Finished};
 use super::tally::Tally;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, TEMPLATE};
 use crate::setup::{self, Pg};
 
 /// No test waits longer than this for anything.
@@ -144,7 +144,7 @@ fn run(
         let begun = Instant::now();
         let dir = out.join(name);
         fs::create_dir_all(&dir)?;
-        fresh(cluster)?;
+        fresh(cluster, driver)?;
         let mut command = Command::new(&program);
         command
             .current_dir(&tests)
@@ -152,7 +152,7 @@ fn run(
             .arg(format!("--outputdir={}", dir.display()))
             .arg(format!("--bindir={}", pg.bindir.display()))
             .arg(format!("--dbname={}", driver.database))
-            .arg("--load-extension=pg_baton")
+            .arg("--use-existing")
             .envs(cluster.env());
         if driver.name == "regress" {
             command.arg(format!("--launcher=sh \"{}\"", launcher.display()));
@@ -216,8 +216,8 @@ fn is_output_of(output: &str, test: &str) -> bool {
             .is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// No database of a test, and none of the roles that a test made: the driver makes the database anew.
-fn fresh(cluster: &Cluster) -> Result<()> {
+/// The driver's database anew, and none of the roles that a test of either driver made.
+fn fresh(cluster: &Cluster, driver: &Driver) -> Result<()> {
     for Driver { database, .. } in [&REGRESS, &ISOLATION] {
         cluster.psql(
             "postgres",
@@ -232,7 +232,7 @@ fn fresh(cluster: &Cluster) -> Result<()> {
            END LOOP;
          END $$",
     )?;
-    Ok(())
+    cluster.fresh_database(driver.database, TEMPLATE)
 }
 
 fn differences(dir: &Path, finished: &Finished) -> String {
