@@ -28,7 +28,7 @@ with psycopg.connect(autocommit=True) as conn:
         time.sleep(0.2)
     task_id, token, run_id, payload = task
 
-    report = {"files": 0, "bytes": 0, "lines": 0, "words": 0}
+    report = {"files": 0, "failed": 0, "bytes": 0, "lines": 0, "words": 0}
     digests = hashlib.sha256()
     after = -1
     while True:
@@ -42,6 +42,8 @@ with psycopg.connect(autocommit=True) as conn:
                 for total in ("bytes", "lines", "words"):
                     report[total] += result[total]
                 digests.update(bytes.fromhex(result["sha256"]))
+            else:  # or cancelled, or quarantined: it has no result to fold, and is missing in the totals
+                report["failed"] += 1
         # Between two pages: a fold of many pages outlives its lease otherwise.
         conn.execute("SELECT task_heartbeat(%s, %s)", (task_id, token))
     report["digest"] = digests.hexdigest()

@@ -4,9 +4,9 @@
 //     PGHOST=/var/run/postgresql PGUSER=app QUEUE=hash OWNER=node-1 node worker.mjs
 //
 // Settings, from the environment: QUEUE, OWNER, TTL (seconds a lease lasts), HOLD (seconds to sit on
-// the first task, to see what happens to a lease meanwhile). SIGTERM ends it after the task in hand.
+// the first result, to see what happens to a lease meanwhile). SIGTERM ends it after the task in hand.
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
@@ -17,16 +17,21 @@ let hold = Number(process.env.HOLD ?? 0)
 let stop = false
 process.on('SIGTERM', () => { stop = true })
 
-async function work({ path }) {
-  const data = await readFile(path)
-  let lines = 0, words = 0, inWord = false
-  for (const byte of data) {
-    const space = byte === 32 || (byte >= 9 && byte <= 13)
-    if (byte === 10) lines++
-    if (!space && !inWord) words++
-    inWord = !space
+// Ends with an AbortError once nobody wants the result any more.
+async function work({ path }, signal) {
+  const hash = createHash('sha256')
+  let bytes = 0, lines = 0, words = 0, inWord = false
+  for await (const data of createReadStream(path, { signal })) {
+    hash.update(data)
+    bytes += data.length
+    for (const byte of data) {
+      const space = byte === 32 || (byte >= 9 && byte <= 13)
+      if (byte === 10) lines++
+      if (!space && !inWord) words++
+      inWord = !space
+    }
   }
-  return { sha256: createHash('sha256').update(data).digest('hex'), bytes: data.length, lines, words }
+  return { sha256: hash.digest('hex'), bytes, lines, words }
 }
 
 // Without BEGIN every statement is its own transaction: each answer below is already committed.
@@ -42,25 +47,29 @@ while (!stop) {
     continue
   }
   const lease = [task.task_id, task.lease_token]
+  const unwanted = new AbortController()
+  let lost
   const heart = setInterval(async () => { // extends the lease every third of its length
-    const { outcome } = await ask('SELECT outcome FROM task_heartbeat($1, $2, $3)', [...lease, ttl])
-    if (outcome !== 'extended' && outcome !== 'not_extended') { // somebody else has the task, or ended it
-      console.log(`heartbeat ${lease.join(' ')}: ${outcome}`)
-      clearInterval(heart)
-    }
+    const { outcome, cancel_requested } = await ask(
+      'SELECT outcome, cancel_requested FROM task_heartbeat($1, $2, $3)', [...lease, ttl])
+    if (outcome !== 'extended' && outcome !== 'not_extended') lost = outcome // lease_lost, lease_expired, terminal
+    if (lost || cancel_requested) unwanted.abort()
   }, Number(TTL) * 1000 / 3)
   let told
   try {
+    const result = await work(task.payload, unwanted.signal)
     if (hold) {
       console.log(`holding ${lease.join(' ')}`)
       await sleep(hold * 1000)
       hold = 0
     }
-    const result = await work(task.payload)
     told = await ask("SELECT outcome FROM task_finalize($1, $2, 'completed', $3)", [...lease, result])
   } catch (error) {
-    if (!error.syscall) throw error // not about the file: end here, the lease comes back by itself
-    told = await ask('SELECT outcome FROM task_fail_attempt($1, $2, $3)', [...lease, { error: error.message }])
+    if (error.name === 'AbortError') { // stopped; if the lease is gone, nobody waits for a word from here
+      told = lost ? { outcome: lost } : await ask("SELECT outcome FROM task_finalize($1, $2, 'cancelled')", lease)
+    } else if (error.syscall) { // worth another attempt, later and perhaps elsewhere
+      told = await ask('SELECT outcome FROM task_fail_attempt($1, $2, $3)', [...lease, { error: error.message }])
+    } else throw error // not about the file: end here, the lease comes back by itself
   } finally {
     clearInterval(heart)
   }
