@@ -8,7 +8,7 @@ mod machine {
     use crate::model::state::State;
     use crate::model::transition::{self, Event, next};
 
-    /// Section 2 of the contract, word for word.
+    /// L1 of docs/invariants.md, move by move, written down apart from the model.
     const LEAVES_TO: [(State, &[State]); 10] = {
         use State::*;
         [
@@ -38,7 +38,7 @@ mod machine {
     };
 
     #[test]
-    fn moves_are_those_of_the_contract() {
+    fn moves_are_those_that_are_promised() {
         for (from, allowed) in LEAVES_TO {
             for to in State::ALL {
                 let moves = Event::ALL.iter().any(|event| next(from, *event) == Ok(to));
@@ -108,8 +108,12 @@ mod endings {
         on_lost: OnLost::Requeue,
     };
 
-    fn end(state: State, reason: &'static str) -> Ending {
-        Ending::End { state, reason }
+    fn end(state: State, reason: &'static str, lost: bool) -> Ending<'static> {
+        Ending::End {
+            state,
+            reason,
+            lost,
+        }
     }
 
     #[test]
@@ -126,7 +130,7 @@ mod endings {
             lost_leases: 2,
             ..LEASE
         };
-        assert_eq!(lost(&poison), end(State::Quarantined, "lost_leases"));
+        assert_eq!(lost(&poison), end(State::Quarantined, "lost_leases", true));
     }
 
     #[test]
@@ -141,19 +145,18 @@ mod endings {
             started: true,
             ..unstarted
         };
-        assert_eq!(lost(&started), end(State::Failed, "lease_lost"));
+        assert_eq!(lost(&started), end(State::Failed, "lease_lost", true));
         let fail = Lease {
             on_lost: OnLost::Fail,
             ..LEASE
         };
-        assert_eq!(lost(&fail), end(State::Failed, "lease_lost"));
+        assert_eq!(lost(&fail), end(State::Failed, "lease_lost", true));
     }
 
     #[test]
     fn a_runtime_that_is_used_up_fails_the_attempt() {
         let timed_out = Lease {
             timed_out: true,
-            on_lost: OnLost::Fail,
             ..LEASE
         };
         assert_eq!(lost(&timed_out), Ending::Retry);
@@ -161,7 +164,31 @@ mod endings {
             attempt: 5,
             ..timed_out
         };
-        assert_eq!(lost(&last), end(State::Failed, "timed_out"));
+        assert_eq!(lost(&last), end(State::Failed, "timed_out", false));
+    }
+
+    #[test]
+    fn what_must_not_run_twice_is_not_tried_again() {
+        for (on_lost, started, again) in [
+            (OnLost::Fail, false, false),
+            (OnLost::Fail, true, false),
+            (OnLost::RequeueUnstarted, false, true),
+            (OnLost::RequeueUnstarted, true, false),
+            (OnLost::Requeue, true, true),
+        ] {
+            let lease = Lease {
+                on_lost,
+                started,
+                ..LEASE
+            };
+            let timed_out = Lease {
+                timed_out: true,
+                ..lease
+            };
+            let goes_on = |ending| !matches!(ending, Ending::End { .. });
+            assert_eq!(goes_on(lost(&lease)), again, "{lease:?}");
+            assert_eq!(goes_on(lost(&timed_out)), again, "{timed_out:?}");
+        }
     }
 
     #[test]
@@ -179,7 +206,7 @@ mod endings {
         };
         assert_eq!(
             failed_attempt(&last),
-            end(State::Failed, "attempts_exhausted")
+            end(State::Failed, "attempts_exhausted", false)
         );
     }
 
@@ -211,8 +238,8 @@ mod endings {
         #[test]
         fn a_requested_cancel_wins(lease in leases()) {
             let asked = Lease { cancel_requested: true, ..lease };
-            prop_assert_eq!(lost(&asked), end(State::Cancelled, "cancelled"));
-            prop_assert_eq!(failed_attempt(&asked), end(State::Cancelled, "cancelled"));
+            prop_assert_eq!(lost(&asked), end(State::Cancelled, "cancelled", true));
+            prop_assert_eq!(failed_attempt(&asked), end(State::Cancelled, "cancelled", false));
         }
 
         /// A task cannot kill its workers for ever, nor fail for ever.
@@ -274,7 +301,7 @@ mod outcomes {
             prop_assert_eq!(may_start(Some(&found), token).is_none(), starts);
         }
 
-        /// The precedence of the contract: terminal before lease_lost before lease_expired.
+        /// The precedence that docs/sql-api.md shows: terminal before lease_lost before lease_expired.
         #[test]
         fn refusals_have_their_order(found in founds(), token in 1..3i64) {
             let refusal = needs_live(Some(&found), token);
@@ -480,6 +507,60 @@ mod claim_floor {
                 floor.learn(start, &Seen { first: None, drawn: places, next_xid: 100, xmin: 100, now: 0 });
             }
             prop_assert_eq!(floor.start(100, 0), places);
+        }
+    }
+}
+
+mod access {
+    use crate::model::access::Capability::{self, *};
+    use crate::model::access::{Access, FUNCTIONS, READERS, Reach, may_execute};
+
+    #[test]
+    fn a_function_stands_in_the_table_once() {
+        for (i, (name, _)) in FUNCTIONS.iter().enumerate() {
+            assert!(
+                FUNCTIONS[..i].iter().all(|(other, _)| other != name),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_has_nothing_may_execute_nothing() {
+        for (name, _) in FUNCTIONS {
+            assert!(!may_execute(name, &[]), "{name}");
+        }
+        assert!(!may_execute("no such function", &Capability::ALL));
+    }
+
+    #[test]
+    fn only_the_owner_grants() {
+        assert!(!may_execute("baton_grant", &Capability::ALL));
+        assert!(!may_execute("baton_revoke", &Capability::ALL));
+    }
+
+    #[test]
+    fn a_capability_reaches_where_it_was_granted() {
+        let mut access = Access::none();
+        assert_eq!(access.reach(&[Work]), Reach::Nowhere);
+        access.grant(Work, Some(7));
+        access.grant(Work, Some(3));
+        access.grant(Work, Some(7));
+        access.grant(Observe, Some(5));
+        assert_eq!(access.reach(&[Work]), Reach::Queues(vec![3, 7]));
+        assert_eq!(access.reach(READERS), Reach::Queues(vec![3, 5, 7]));
+        assert_eq!(access.reach(&[Control]), Reach::Nowhere);
+        access.grant(Work, None);
+        assert_eq!(access.reach(&[Work]), Reach::Everywhere);
+        assert_eq!(access.reach(READERS), Reach::Everywhere);
+        assert_eq!(access.reach(&[Observe]), Reach::Queues(vec![5]));
+    }
+
+    #[test]
+    fn the_owner_reaches_everything() {
+        for capability in Capability::ALL {
+            assert_eq!(Access::all().reach(&[capability]), Reach::Everywhere);
+            assert_eq!(Capability::parse(capability.name()), Some(capability));
         }
     }
 }

@@ -11,11 +11,53 @@ Errors: 22004.
 Locks: none; works on a standby.$doc$;
 REVOKE ALL ON FUNCTION baton_check FROM PUBLIC;
 
+COMMENT ON FUNCTION baton_grant IS $doc$Lets a role do something: all that a capability covers, in one queue or in all.
+
+Arguments: `role_name`; `capability`: `produce` (create tasks), `work` (acquire, start, heartbeat, append, finalize, fail,
+release, require, dispatch, annotate with a token; read its own queues), `observe` (read), `control` (cancel, annotate,
+redrive, pause, resume, reap, append without a token) or `operate` (queues, purge, check); `queue` (NULL: all queues, and
+those to come).
+
+Members of the role have what it has, as with the server's own privileges. It is kept by the role's name and
+survives a dump (and a role that is created under the name of one that was dropped has it: revoke before you drop).
+Granted twice is granted once. EXECUTE on the functions, USAGE of their schema and of schema baton, and SELECT on its views
+follow; what was granted on these by hand is brought in line.
+
+Errors: 22004, 22023 (capability), 42501 (only the owner of the extension may), 42704 (no such role or queue).
+
+Locks: the table of capabilities, against other grants; sessions see the change with their next call.$doc$;
+REVOKE ALL ON FUNCTION baton_grant FROM PUBLIC;
+
+COMMENT ON FUNCTION baton_purge IS $doc$Removes tasks that ended long ago, with their tapes, a bounded number at a time; their keys are free again. Of a run only
+all of it: when every task of it ended before that. (A run that is larger than max_tasks goes by itself.)
+
+Arguments: `older_than` (0 to 10 years); `max_tasks` (1 to 100000); `queue` (NULL: all); `states` (terminal states; NULL:
+all).
+
+Returns `tasks` and `events` (how many went) and `more` (whether another call finds more): call it until
+there are no more, or from cron; with psql's \watch it shows its progress.
+
+Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
+
+Locks: what it removes, FOR UPDATE SKIP LOCKED. Nothing that runs looks at these rows.$doc$;
+REVOKE ALL ON FUNCTION baton_purge FROM PUBLIC;
+
+COMMENT ON FUNCTION baton_revoke IS $doc$Takes back what baton_grant gave. What was not given is not missed.
+
+Arguments: as baton_grant; `queue` NULL: everywhere, also what was given for single queues.
+
+Errors: 22004, 22023 (capability), 42501 (only the owner of the extension may), 42704 (no such role or queue), 55000 (the
+role has the capability in all queues: it cannot be taken back for one).
+
+Locks: as baton_grant.$doc$;
+REVOKE ALL ON FUNCTION baton_revoke FROM PUBLIC;
+
 COMMENT ON FUNCTION queue_alter IS $doc$Changes a queue's settings. They apply to leases granted, lost or failed from now on.
 
-Arguments: as queue_create; NULL leaves a setting as it is.
+Arguments: as queue_create; NULL leaves a setting as it is; `max_runtime` 0 and `on_final_queue` '' (the empty text) take
+theirs away.
 
-Errors: 22004 (name), 22023, 42704 (no such queue), 0A000 (on_final_queue).
+Errors: 22004 (name), 22023, 42704 (no such queue).
 
 Locks: the queue's row.$doc$;
 REVOKE ALL ON FUNCTION queue_alter FROM PUBLIC;
@@ -25,12 +67,60 @@ COMMENT ON FUNCTION queue_create IS $doc$Creates a queue.
 Arguments: `name` (1 to 255 bytes); `lease_ttl` (100 ms to 24 hours: the length of a lease when the worker names none);
 `max_attempts` (1 to 10000); `max_lost_leases` (1 to 10000); `backoff_base` and `backoff_max` (0 to 10 years);
 `max_runtime` (100 ms to 10 years: heartbeats never extend a lease beyond it; NULL: no bound); `on_lost` (requeue,
-requeue_unstarted or fail); `on_final_queue` and `on_final_states` (not yet served: must be NULL).
+requeue_unstarted or fail); `on_final_queue` (a queue that is told of every end in this one: whoever ends a task creates in
+the same transaction a task there, named `on_final`, with the ended task's id as its key and {task_id, queue, key, name, state,
+reason, run_id, item_index} as its payload; the end of such a task is told to nobody) and `on_final_states` (the terminal states to tell of; NULL: all).
 
-Errors: 22004, 22023, 23505 (the queue exists; `default` does after install), 0A000 (on_final_queue).
+A queue that was dropped comes back with these settings, its finished tasks and their keys.
 
-Locks: none but the new row's own.$doc$;
+Errors: 22004, 22023, 42704 (no such on_final_queue), 23505 (the queue exists; `default` does after install).
+
+Locks: none but the new row's own, and the on_final_queue against being dropped.$doc$;
 REVOKE ALL ON FUNCTION queue_create FROM PUBLIC;
+
+COMMENT ON FUNCTION queue_drop IS $doc$Drops a queue that holds no live tasks. Its finished tasks stay readable, and their keys taken, until they are
+purged. What was granted for this queue alone is taken back.
+
+Arguments: `name`.
+
+Errors: 22004, 22023, 42704 (no such queue), 55000 (it holds tasks that have not ended, a group has a successor
+to be dispatched into it, another queue tells it of its ends, or it is `default`).
+
+Locks: the queue, against who creates tasks in it: it waits for the transactions that have created some, without keeping
+others from it; then who comes waits for it, and finds no queue.$doc$;
+REVOKE ALL ON FUNCTION queue_drop FROM PUBLIC;
+
+COMMENT ON FUNCTION queue_pause IS $doc$Pauses a queue: an acquire that starts after this has committed grants nothing in it. What runs may finish, and tasks may
+be created. Paused twice is paused once.
+
+Arguments: `name`.
+
+Errors: 22004, 22023, 42704 (no such queue).
+
+Locks: the queue's row.$doc$;
+REVOKE ALL ON FUNCTION queue_pause FROM PUBLIC;
+
+COMMENT ON FUNCTION queue_redrive IS $doc$Redrives the tasks of a queue that ended badly, as task_redrive each, a bounded number at a time: oldest first, those that
+stand alone and were not redriven yet.
+
+Arguments: `queue`; `states` (terminal states but completed; NULL: failed and quarantined); `after_task_id` (the last
+task of the batch before; 0: from the first; so that tasks which fail again are not met again); `max_tasks` (1 to 1000).
+
+Returns a row per task that it redrove: the old task and the new one. No row: there is nothing left.
+
+Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
+
+Locks: the ended tasks FOR KEY SHARE SKIP LOCKED; waits for another transaction that redrives one of them.$doc$;
+REVOKE ALL ON FUNCTION queue_redrive FROM PUBLIC;
+
+COMMENT ON FUNCTION queue_resume IS $doc$Resumes a paused queue.
+
+Arguments: `name`.
+
+Errors: 22004, 22023, 42704 (no such queue).
+
+Locks: the queue's row.$doc$;
+REVOKE ALL ON FUNCTION queue_resume FROM PUBLIC;
 
 COMMENT ON FUNCTION task_acquire_lease IS $doc$Leases up to `max_tasks` tasks of a queue: overdue leases first, then the highest priority, then in the order
 in which they became ready.
@@ -38,7 +128,7 @@ in which they became ready.
 Arguments: `queue`; `owner` (a name for people; it is no fence); `ttl` (100 ms to 24 hours; NULL: the queue's
 lease_ttl); `max_tasks` (1 to 1000).
 
-Returns no row if nothing was claimable. (While another transaction that writes stays open, a task may be found
+Returns no row if nothing was claimable, or the queue is paused. (While another transaction that writes stays open, a task may be found
 up to 1 s late.) The token is authority for the outside world once this transaction has committed.
 
 Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
@@ -51,7 +141,8 @@ COMMENT ON FUNCTION task_acquire_lease_by_id IS $doc$Leases one task by its id.
 
 Arguments: `task_id`; `owner`; `ttl` (100 ms to 24 hours; NULL: the queue's lease_ttl).
 
-Outcomes: `not_found`, `terminal`, `held` (by whom, until when), `not_ready` (scheduled or blocked),
+Outcomes: `not_found`, `terminal`, `held` (by whom, until when), `not_ready` (scheduled or blocked, or its queue is
+paused),
 `acquired`. An expired lease may be taken: it counts as lost, unless it was the caller's own; if that was one loss
 too many, the task ends and the answer is `terminal`.
 
@@ -59,6 +150,29 @@ Errors: 22004, 22023.
 
 Locks: the task FOR UPDATE, waiting for it; what follows if an expired lease ends the task, as in task_finalize.$doc$;
 REVOKE ALL ON FUNCTION task_acquire_lease_by_id FROM PUBLIC;
+
+COMMENT ON FUNCTION task_annotate IS $doc$Merges metadata into a task's, key by key at the top level, in whatever state it is; each change is kept with its time and
+role.
+
+Arguments: `task_id`; `metadata` (a JSON object); `lease_token` (the worker's, which must be current: needs `work`; NULL: whoever
+controls the task: needs `control`).
+
+Outcomes: `not_found`, `lease_lost`, `annotated`. What changes nothing, such as a replay, is `annotated` and not kept.
+
+Errors: 22004, 22023 (not an object), 54000 (the metadata would be too large, or was changed
+pg_baton.max_events_per_task times).
+
+Locks: with a token the live task FOR KEY SHARE; then the task's own row, which nothing else locks, FOR NO KEY UPDATE.$doc$;
+REVOKE ALL ON FUNCTION task_annotate FROM PUBLIC;
+
+COMMENT ON FUNCTION task_annotations IS $doc$The changes of a task's metadata, in order: when, by which role, and what was merged.
+
+Arguments: `task_id`.
+
+Errors: 22004.
+
+Locks: none; works on a standby.$doc$;
+REVOKE ALL ON FUNCTION task_annotations FROM PUBLIC;
 
 COMMENT ON FUNCTION task_append_event IS $doc$Appends an event to a task's tape. After `final` nothing is appended.
 
@@ -131,7 +245,7 @@ Errors: 22004, 22023 (bad value, no payloads), 42704 (no such queue or run), 540
 large), 55000 (the run is over, another group of it has that successor, or the group's successor is dispatched
 and the payloads differ).
 
-Locks: the run FOR SHARE; waits for another transaction that is creating the same group.$doc$;
+Locks: the run FOR SHARE, with a successor FOR NO KEY UPDATE; waits for another transaction that is creating the same group.$doc$;
 REVOKE ALL ON FUNCTION task_create_items FROM PUBLIC;
 
 COMMENT ON FUNCTION task_create_many IS $doc$Creates many tasks of one queue, in the order of the array.
@@ -155,9 +269,12 @@ further steps of the run that must have ended); `max_attempts` (NULL: the queue'
 own group and scope.
 
 Outcomes: `not_found`; `already_dispatched` (the same id again); `run_not_active`; `waiting` (the task, an item of its
-group, or one of the steps in needs has not ended, or does not exist); `dispatched`. With it the group's counts.
+group, or one of the steps in needs has not ended, or does not exist; or a group of the run names this successor and has
+not ended); `dispatched`. With it the group's counts.
 
-Errors: 22004, 22023, 42704 (no such queue), 54000, 55000 (a group of the run has that name).
+Needs `work` on the task, and `produce` in the queue.
+
+Errors: 22004, 22023, 42501, 42704 (no such queue), 54000, 55000 (a group of the run has that name).
 
 Locks: the steps FOR SHARE, in the order of their ids, then the run FOR SHARE; waits for another transaction that is ending the
 last item or dispatching the same successor.$doc$;
@@ -197,7 +314,7 @@ Arguments: `task_id`; `lease_token`; `state` (completed, failed, cancelled or qu
 Outcomes: `not_found`; `already_finalized` (this token ended it with the same values: a replay);
 `already_finalized_differently` (this token, other values); `terminal` (somebody else ended it: `state` tells how);
 `lease_lost`; `finalized`. An expired lease whose token is still the current one may finalize. `dispatched`: the tasks
-this call made ready, at most 100.
+this call made ready, at most 100: the next in line for its slot, a successor, what tells of its end (on_final_queue).
 
 Errors: 22004, 22023 (state), 54000 (result or error too large).
 
@@ -274,6 +391,19 @@ Errors: 22004, 22023, 54000 (max_items).
 Locks: none; works on a standby.$doc$;
 REVOKE ALL ON FUNCTION task_items FROM PUBLIC;
 
+COMMENT ON FUNCTION task_list IS $doc$Tasks, newest first, a page at a time; without their payloads, results and errors.
+
+Arguments: `queue`, `states`, `name`, `owner` (of a running task's lease) and `run_id` (NULL: any); `before_task_id` (the last
+task of the page before; NULL: from the newest); `max_tasks` (1 to 1000).
+
+A page by queue and states costs the same however much is finished. A `name` is looked for among them one by
+one; a run's tasks are all read for each page.
+
+Errors: 22004, 22023 (a state), 42704 (no such queue), 54000 (max_tasks).
+
+Locks: none; works on a standby.$doc$;
+REVOKE ALL ON FUNCTION task_list FROM PUBLIC;
+
 COMMENT ON FUNCTION task_reap IS $doc$Settles leases that ran out, as acquire does, for a scheduler or cron; each is re-checked under its lock.
 
 Arguments: `max_tasks` (1 to 1000); `queue` (NULL: all).
@@ -285,6 +415,33 @@ Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
 
 Locks: the tasks, FOR UPDATE SKIP LOCKED; then as task_finalize.$doc$;
 REVOKE ALL ON FUNCTION task_reap FROM PUBLIC;
+
+COMMENT ON FUNCTION task_reap_owner IS $doc$Ends the leases of an owner that is known to be dead, expired or not, as if they had run out.
+
+Arguments: `owner`; `up_to_token` (the highest token that the caller saw: an owner's name alone is no fence, for it may have started
+again, and its new leases have greater tokens); `reason` (of the tasks that end; NULL: the usual one); `max_tasks` (1 to
+1000).
+
+Outcomes, a row per lease: `requeued`, `failed`, `quarantined`, `cancelled`, as task_reap. A lease that another
+transaction holds is passed over: call again until there is no row.
+
+Errors: 22004, 22023, 54000 (max_tasks).
+
+Locks: the tasks, FOR UPDATE SKIP LOCKED; then as task_finalize.$doc$;
+REVOKE ALL ON FUNCTION task_reap_owner FROM PUBLIC;
+
+COMMENT ON FUNCTION task_redrive IS $doc$Does a task again that ended badly: a new task in the same queue, with its payload, name, priority and metadata, without a key and
+with clean counts, linked to the old one (`redrive_of`), which stays as it is.
+
+Arguments: `task_id`.
+
+Outcomes: `not_found`, `not_terminal`, `completed` (there is nothing to redrive), `already_redriven` (the same new task
+again), `run_terminal`, `run_not_paused` (a task of a run has its place there), `redriven`.
+
+Errors: 22004, 42704 (its queue was dropped).
+
+Locks: the ended task FOR KEY SHARE, against a purge; waits for another transaction that redrives it.$doc$;
+REVOKE ALL ON FUNCTION task_redrive FROM PUBLIC;
 
 COMMENT ON FUNCTION task_release IS $doc$Gives a lease back unused: the task gets in line again, at once or after a delay. It counts neither as an attempt nor as a
 loss.
@@ -312,8 +469,8 @@ REVOKE ALL ON FUNCTION task_require_lease FROM PUBLIC;
 
 COMMENT ON FUNCTION task_start IS $doc$Tells that the holder of the lease has begun the work: tells dispatched from begun. Optional.
 
-Arguments: `task_id`; `lease_token`; `ttl` (100 ms to 24 hours from now; NULL: the queue's lease_ttl). The
-lease is never shortened.
+Arguments: `task_id`; `lease_token`; `ttl` (100 ms to 24 hours from now; NULL: the queue's lease_ttl, also
+if the lease was acquired for less). The lease is never shortened.
 
 Outcomes: `not_found`, `terminal`, `lease_lost`, `lease_expired`, `already_started`, `started`.
 

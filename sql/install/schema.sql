@@ -57,12 +57,18 @@ CREATE TABLE baton.queue (
     backoff_max      interval NOT NULL,
     max_runtime      interval,
     on_lost          text NOT NULL,
-    on_final_queue   text,
-    on_final_states  text[],
+    -- Where the ends of its tasks are heard, and which ones.
+    on_final_queue_id int,
+    on_final_states  smallint[],
     -- The priorities ever used, bit (priority + 9): an acquire looks into these lanes only.
     lanes            int NOT NULL DEFAULT 512,
     created_at       timestamptz NOT NULL,
-    CONSTRAINT on_lost_is_known CHECK (on_lost IN ('requeue', 'requeue_unstarted', 'fail'))
+    paused_at        timestamptz,
+    -- A dropped queue keeps its row: its finished tasks stay readable, and their keys taken. Created again, it
+    -- is the same row.
+    dropped_at       timestamptz,
+    CONSTRAINT on_lost_is_known CHECK (on_lost IN ('requeue', 'requeue_unstarted', 'fail')),
+    CONSTRAINT on_final_is_whole CHECK ((on_final_queue_id IS NULL) = (on_final_states IS NULL))
 );
 
 CREATE TABLE baton.task (
@@ -70,6 +76,8 @@ CREATE TABLE baton.task (
     run_id        bigint,
     step_id       bigint,
     redrive_of    bigint,
+    -- The task whose end it tells of.
+    on_final_of   bigint,
     created_at    timestamptz NOT NULL,
     queue_id      int NOT NULL,
     max_attempts  int NOT NULL,
@@ -110,7 +118,7 @@ CREATE TABLE baton.task_live (
     lost_leases          int NOT NULL,
     state                smallint NOT NULL,
     priority             smallint NOT NULL,
-    -- Which of its step's counters it is counted in.
+    -- Which of its step's counters it is counted in; NULL: it stands alone, in no run.
     shard                smallint,
     owner                text,
     cancel_reason        text,
@@ -138,6 +146,8 @@ CREATE TABLE baton.task_done (
     -- Where it stood: its group, its slot and its counter went on from here.
     step_id              bigint,
     slot_key             bigint,
+    -- The task that tells of this end, in the queue's on_final_queue; NULL: nobody asked, or it was purged.
+    on_final_task_id     bigint,
     queue_id             int NOT NULL,
     attempt              int NOT NULL,
     lost_leases          int NOT NULL,
@@ -151,6 +161,10 @@ CREATE TABLE baton.task_done (
     error                jsonb,
     CONSTRAINT done_is_terminal CHECK (state >= 10)
 );
+-- For task_list and queue_redrive: a page costs the same however much is finished.
+CREATE INDEX task_done_queue ON baton.task_done (queue_id, state, task_id);
+-- For baton_purge: what ended first, of what stands alone; a run goes as a whole.
+CREATE INDEX task_done_alone ON baton.task_done (finalized_at) WHERE shard IS NULL;
 
 CREATE TABLE baton.event (
     -- A task's id, or a run's.
@@ -166,6 +180,22 @@ CREATE TABLE baton.event (
 CREATE UNIQUE INDEX event_dedup_key ON baton.event (tape_id, dedup_key) WHERE dedup_key IS NOT NULL;
 -- What a lease was answered when it was given back: its replay is answered the same.
 CREATE INDEX event_settled ON baton.event (tape_id, lease_token) WHERE kind IN ('retry_scheduled', 'released');
+
+-- What was changed in a task's metadata, when, and by whom.
+CREATE TABLE baton.annotation (
+    task_id   bigint NOT NULL,
+    seq       int NOT NULL,
+    at        timestamptz NOT NULL,
+    role      text NOT NULL,
+    metadata  jsonb NOT NULL,
+    PRIMARY KEY (task_id, seq)
+);
+
+-- At most one redrive of a task.
+CREATE TABLE baton.redrive (
+    task_id      bigint PRIMARY KEY,
+    new_task_id  bigint NOT NULL
+);
 
 -- A run is one execution. Its row is also its gate: who changes the run as a whole locks it first,
 -- before any of its tasks; who comes from a task tries it last, and never waits.
@@ -255,12 +285,32 @@ CREATE TABLE baton.due (
 CREATE INDEX due_queue ON baton.due (queue_id, due_id);
 CREATE SEQUENCE baton.due_id_seq AS bigint;
 
+-- Who may do what: by the name of the role, so that it survives a dump. queue_id NULL: in all queues.
+CREATE TABLE baton.capability (
+    role_name   text NOT NULL,
+    capability  text NOT NULL,
+    queue_id    int,
+    -- With it the role was granted USAGE of the functions' schema, which it did not have.
+    uses_schema boolean NOT NULL,
+    UNIQUE NULLS NOT DISTINCT (role_name, capability, queue_id),
+    CONSTRAINT capability_is_known CHECK (capability IN ('produce', 'work', 'observe', 'control', 'operate'))
+);
+-- Every backend keeps what its roles may do: it is told of a change, whoever makes it.
+CREATE FUNCTION baton._capabilities_changed() RETURNS trigger LANGUAGE c
+    AS 'MODULE_PATHNAME', 'capabilities_changed_wrapper';
+CREATE TRIGGER capabilities_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON baton.capability
+    FOR EACH STATEMENT EXECUTE FUNCTION baton._capabilities_changed();
+
+-- The queues that the caller may look at, for the views; NULL: all of them.
+CREATE FUNCTION baton._queues_seen() RETURNS int[] LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'queues_seen_wrapper';
+
 -- The rules hold below the functions too: a terminal row, a live lease, a counter cannot be changed by
--- accident, not even by the owner, because nobody but the functions writes here. A statement trigger in C
+-- accident, not even by the owner, because nobody but the functions writes here. A statement trigger
 -- costs a verb less than can be measured. (INSERT is left alone: the restore of a dump is one.)
 CREATE FUNCTION baton._only_the_functions_write() RETURNS trigger LANGUAGE c
     AS 'MODULE_PATHNAME', 'only_the_functions_write_wrapper';
-REVOKE ALL ON FUNCTION baton._only_the_functions_write FROM PUBLIC;
+REVOKE ALL ON FUNCTION baton._only_the_functions_write, baton._capabilities_changed, baton._queues_seen, baton._clock, baton._state_name FROM PUBLIC;
 
 DO $$
 DECLARE

@@ -2,7 +2,7 @@
 -- as UPDATE does (FOR NO KEY UPDATE), so seq is dense and in commit order.
 WITH tape AS (
     UPDATE baton.task_live SET last_seq = last_seq + 1
-    WHERE task_id = $1 AND ($2 IS NULL OR lease_token = $2) AND last_seq < $6
+    WHERE task_id = $1 AND ($2 IS NULL OR lease_token = $2) AND last_seq < $6 AND ($7 IS NULL OR queue_id = ANY ($7))
     RETURNING last_seq, lease_token, cancel_requested_at IS NOT NULL AS cancel_requested
 ), event AS (
     INSERT INTO baton.event (tape_id, seq, at, lease_token, kind, dedup_key, body)

@@ -1,4 +1,4 @@
--- The invariants of the contract, each counted again from the rows. $1: finished tasks and their tapes too.
+-- The invariants of docs/invariants.md that rows can show, each counted again. $1: finished tasks and their tapes too.
 -- Takes no lock.
 WITH broken (invariant, object, object_id, detail) AS (
     -- L3: a task is live or done, not both, and is what was asked.
@@ -25,6 +25,19 @@ WITH broken (invariant, object, object_id, detail) AS (
     UNION ALL
     SELECT 'L3', 'task', d.task_id, 'done without what was asked' FROM baton.task_done d
     WHERE $1 AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = d.task_id AND t.queue_id = d.queue_id)
+    -- F1: an end that is to be told is told, and nothing is told that is not.
+    UNION ALL
+    SELECT 'F1', 'task', d.task_id, 'task ' || d.on_final_task_id || ', which tells of its end, is not there'
+    FROM baton.task_done d
+    WHERE $1 AND d.on_final_task_id IS NOT NULL AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = d.on_final_task_id)
+    UNION ALL
+    SELECT 'F1', 'task', t.task_id, 'tells of the end of task ' || t.on_final_of || ', which has not ended'
+    FROM baton.task_live l JOIN baton.task t USING (task_id)
+    WHERE t.on_final_of IS NOT NULL AND EXISTS (SELECT FROM baton.task_live s WHERE s.task_id = t.on_final_of)
+    -- V1: no task waits in a queue that was dropped.
+    UNION ALL
+    SELECT 'V1', 'task', l.task_id, 'its queue "' || q.name || '" was dropped'
+    FROM baton.task_live l JOIN baton.queue q USING (queue_id) WHERE q.dropped_at IS NOT NULL
     -- A1, A2: no token is held twice, and none is beyond the sequence.
     UNION ALL
     SELECT 'A1', 'task', min(l.task_id), 'lease token ' || l.lease_token || ' is held by ' || count(*) || ' tasks' FROM baton.task_live l
@@ -91,10 +104,11 @@ WITH broken (invariant, object, object_id, detail) AS (
     WHERE s.open_shards = 0 AND s.successor IS NOT NULL AND r.state = 0
       AND NOT EXISTS (SELECT FROM baton.dispatch d WHERE d.scope_id = s.run_id AND d.successor = s.successor)
       AND NOT EXISTS (SELECT FROM baton.due u WHERE u.step_id = s.step_id)
-    -- D1: what was dispatched exists.
+    -- D1: what was dispatched exists. (In a run, which is purged as a whole; a task alone may outlive its successor.)
     UNION ALL
     SELECT 'D1', 'task', d.task_id, 'successor "' || d.successor || '" was dispatched and is not there'
-    FROM baton.dispatch d WHERE $1 AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = d.task_id)
+    FROM baton.dispatch d JOIN baton.run r ON r.run_id = d.scope_id
+    WHERE $1 AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = d.task_id)
     -- D3: never early.
     UNION ALL
     SELECT 'D3', 'step', s.step_id, 'successor "' || s.successor || '" is dispatched and items remain'

@@ -3,7 +3,7 @@
 -- first and the clock read above the lock. Locks the task FOR NO KEY UPDATE.
 WITH held AS MATERIALIZED (
     SELECT task_id, queue_id, leased_at, lease_expires_at, cancel_requested_at FROM baton.task_live
-    WHERE task_id = $1 AND lease_token = $2 FOR NO KEY UPDATE
+    WHERE task_id = $1 AND lease_token = $2 AND ($4 IS NULL OR queue_id = ANY ($4)) FOR NO KEY UPDATE
 ), timed AS MATERIALIZED (
     SELECT h.*, q.lease_ttl, h.leased_at + q.max_runtime AS latest, baton._clock() AS now
     FROM held h JOIN baton.queue q USING (queue_id)

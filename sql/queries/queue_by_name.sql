@@ -1,4 +1,4 @@
 -- A queue's settings. Takes no lock.
-SELECT queue_id, lanes, lease_ttl, max_attempts, max_lost_leases, backoff_base, backoff_max, max_runtime, on_lost, on_final_queue, on_final_states
+SELECT queue_id, lanes, lease_ttl, max_attempts, max_runtime
 FROM baton.queue
-WHERE name = $1
+WHERE name = $1 AND dropped_at IS NULL

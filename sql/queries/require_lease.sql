@@ -3,6 +3,6 @@
 -- read above the lock.
 WITH held AS MATERIALIZED (
     SELECT lease_expires_at FROM baton.task_live
-    WHERE task_id = $1 AND lease_token = $2 FOR KEY SHARE
+    WHERE task_id = $1 AND lease_token = $2 AND ($3 IS NULL OR queue_id = ANY ($3)) FOR KEY SHARE
 )
 SELECT lease_expires_at > baton._clock() FROM held

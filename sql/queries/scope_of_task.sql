@@ -2,4 +2,4 @@
 SELECT t.run_id, t.step_id, t.name, d.state
 FROM baton.task t
 LEFT JOIN baton.task_done d USING (task_id)
-WHERE t.task_id = $1
+WHERE t.task_id = $1 AND ($2 IS NULL OR t.queue_id = ANY ($2))

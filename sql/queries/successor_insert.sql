@@ -7,4 +7,4 @@ WITH new AS (
     RETURNING task_id, created_at
 )
 INSERT INTO baton.task_live (task_id, step_id, ready_seq, ready_at, last_seq, queue_id, attempt, lost_leases, state, priority, shard)
-SELECT task_id, $3, nextval('baton.ready_seq'), created_at, 0, $4, 0, 0, 2, 0, CASE WHEN $3::bigint IS NOT NULL THEN 0 END FROM new
+SELECT task_id, $3, nextval('baton.ready_seq'), created_at, 0, $4, 0, 0, 2, 0, CASE WHEN $2::bigint IS NOT NULL THEN 0 END FROM new

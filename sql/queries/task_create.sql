@@ -1,8 +1,8 @@
--- A new task, in line or scheduled; no row if there is no such queue, or the key is taken.
+-- A new task, in line or scheduled; no row if the queue is not the one that is held ($9), or the key is taken.
 -- Takes no lock beyond the new rows' own (it waits for another transaction that is creating the same
 -- key).
 WITH q AS MATERIALIZED (
-    SELECT queue_id, lanes, max_attempts FROM baton.queue WHERE name = $1
+    SELECT queue_id, lanes, max_attempts FROM baton.queue WHERE queue_id = $9 AND name = $1 AND dropped_at IS NULL
 ), new AS (
     INSERT INTO baton.task (task_id, created_at, queue_id, max_attempts, priority, name, key, payload, metadata)
     SELECT nextval('baton.id_seq'), baton._clock(), q.queue_id, coalesce($7, q.max_attempts), $5, $3, $4, $2, $8 FROM q
@@ -13,4 +13,4 @@ INSERT INTO baton.task_live (task_id, ready_seq, ready_at, run_at, last_seq, que
 SELECT task_id, nextval('baton.ready_seq'), CASE WHEN $6 > created_at THEN NULL ELSE created_at END, $6, 0, queue_id, 0, 0,
        CASE WHEN $6 > created_at THEN 0 ELSE 2 END, $5
 FROM new
-RETURNING queue_id, (SELECT lanes FROM q), task_id, state
+RETURNING (SELECT lanes FROM q), task_id, state

@@ -9,4 +9,4 @@ FROM baton.task t
 JOIN baton.queue q USING (queue_id)
 LEFT JOIN baton.task_live l USING (task_id)
 LEFT JOIN baton.task_done d USING (task_id)
-WHERE t.task_id = $1
+WHERE t.task_id = $1 AND ($2 IS NULL OR t.queue_id = ANY ($2))

@@ -9,4 +9,4 @@ FROM baton.task t
 JOIN baton.queue q USING (queue_id)
 LEFT JOIN baton.task_live l USING (task_id)
 LEFT JOIN baton.task_done d USING (task_id)
-WHERE q.name = $1 AND t.key = $2
+WHERE q.name = $1 AND t.key = $2 AND ($3 IS NULL OR t.queue_id = ANY ($3))

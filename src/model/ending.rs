@@ -44,60 +44,60 @@ pub struct Lease {
 
 /// How a lease ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum Ending<'a> {
     /// In line again at once; `counted`: the loss counts towards `max_lost_leases`.
     Requeue { counted: bool },
     /// Tried again after a delay; the attempt stays counted.
     Retry,
-    /// Terminal.
-    End { state: State, reason: &'static str },
+    /// Terminal. `lost`: with the lease the attempt was lost, too.
+    End {
+        state: State,
+        reason: &'a str,
+        lost: bool,
+    },
 }
 
 /// The lease expired, or its owner is known to be dead.
-pub fn lost(lease: &Lease) -> Ending {
+pub fn lost<'a>(lease: &Lease) -> Ending<'a> {
+    let end = |state, reason| Ending::End {
+        state,
+        reason,
+        lost: true,
+    };
     if lease.cancel_requested {
-        return Ending::End {
-            state: State::Cancelled,
-            reason: "cancelled",
-        };
+        return end(State::Cancelled, "cancelled");
     }
+    // Such work must not run twice, whatever became of the first time.
+    let only_once = match lease.on_lost {
+        OnLost::Fail => true,
+        OnLost::RequeueUnstarted => lease.started,
+        OnLost::Requeue => false,
+    };
     if lease.timed_out {
         return match failed_attempt(lease) {
-            Ending::End { state, .. } => Ending::End {
-                state,
+            Ending::Retry if !only_once => Ending::Retry,
+            _ => Ending::End {
+                state: State::Failed,
                 reason: "timed_out",
+                lost: false,
             },
-            other => other,
         };
     }
-    match lease.on_lost {
-        OnLost::Fail => {
-            return Ending::End {
-                state: State::Failed,
-                reason: "lease_lost",
-            };
-        }
-        OnLost::RequeueUnstarted if lease.started => {
-            return Ending::End {
-                state: State::Failed,
-                reason: "lease_lost",
-            };
-        }
-        OnLost::RequeueUnstarted => return Ending::Requeue { counted: false },
-        OnLost::Requeue => {}
+    if only_once {
+        return end(State::Failed, "lease_lost");
+    }
+    if lease.on_lost == OnLost::RequeueUnstarted {
+        return Ending::Requeue { counted: false };
     }
     if lease.lost_leases + 1 >= lease.max_lost_leases {
-        Ending::End {
-            state: State::Quarantined,
-            reason: "lost_leases",
-        }
+        end(State::Quarantined, "lost_leases")
     } else {
         Ending::Requeue { counted: true }
     }
 }
 
 /// The lease expired and its own owner takes it again: as above, but that counts as no loss.
-pub fn retaken(lease: &Lease) -> Ending {
+pub fn retaken<'a>(lease: &Lease) -> Ending<'a> {
     match lost(&Lease {
         max_lost_leases: i32::MAX,
         ..*lease
@@ -108,17 +108,16 @@ pub fn retaken(lease: &Lease) -> Ending {
 }
 
 /// The worker reports that the attempt failed.
-pub fn failed_attempt(lease: &Lease) -> Ending {
+pub fn failed_attempt<'a>(lease: &Lease) -> Ending<'a> {
+    let end = |state, reason| Ending::End {
+        state,
+        reason,
+        lost: false,
+    };
     if lease.cancel_requested {
-        Ending::End {
-            state: State::Cancelled,
-            reason: "cancelled",
-        }
+        end(State::Cancelled, "cancelled")
     } else if lease.attempt >= lease.max_attempts {
-        Ending::End {
-            state: State::Failed,
-            reason: "attempts_exhausted",
-        }
+        end(State::Failed, "attempts_exhausted")
     } else {
         Ending::Retry
     }

@@ -14,6 +14,10 @@ pub const ATTEMPTS: i32 = 10_000;
 pub const SWEEP: i32 = 100;
 /// Ids named in `dispatched`.
 pub const DISPATCHED: usize = 100;
+/// Tasks removed by one purge.
+pub const PURGE: i32 = 100_000;
+/// Runs looked at by one purge at a time.
+pub const PURGE_RUNS: i32 = 100;
 /// Slot keys of one task.
 pub const SLOT_KEYS: usize = 8;
 /// Steps named in `needs`.

@@ -1,6 +1,7 @@
 //! The rules, and nothing else: no SQL, no clock, no server. What is decided here is decided the
 //! same way by every verb, and is tested without a database (`tests/model.rs`).
 
+pub mod access;
 pub mod backoff;
 pub mod claim_floor;
 pub mod ending;

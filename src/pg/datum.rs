@@ -252,6 +252,35 @@ unsafe impl<'fcx, T: 'static> ArgAbi<'fcx> for Elements<T> {
     }
 }
 
+/// Ids of queues as an `int[]` that the server reads where it lies: made once, passed to many statements.
+#[derive(Debug)]
+pub struct QueueIds(Box<[i32]>);
+
+impl QueueIds {
+    /// varlena length, dimensions, offset of the data (0: no nulls), element type, length, lower bound
+    const HEADER: usize = 6;
+
+    pub fn new(ids: &[i32]) -> QueueIds {
+        let words = Self::HEADER + ids.len();
+        let length = (words * size_of::<i32>()) as i32;
+        let element = pg_sys::INT4OID.to_u32() as i32;
+        let mut array = vec![length << 2, 1, 0, element, ids.len() as i32, 1];
+        if cfg!(target_endian = "big") {
+            array[0] = length;
+        }
+        array.extend_from_slice(ids);
+        QueueIds(array.into_boxed_slice())
+    }
+
+    pub fn ids(&self) -> &[i32] {
+        &self.0[Self::HEADER..]
+    }
+
+    pub(super) fn datum(&self) -> pg_sys::Datum {
+        self.0.as_ptr().into()
+    }
+}
+
 macro_rules! sql_type {
     ($rust:ty, $sql:literal) => {
         // SAFETY: the SQL type named is the one that FromDatum and IntoDatum convert.

@@ -84,9 +84,29 @@ impl Misuse {
         .detail(why)
     }
 
-    /// 0A000: part of the contract, not of this version.
-    pub fn not_supported(message: impl Into<String>) -> Misuse {
-        Misuse::new(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message)
+    /// 42501: the role lacks a capability.
+    pub fn no_capability(role: &str, needs: &str) -> Misuse {
+        Misuse::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("role \"{role}\" lacks capability {needs}"),
+        )
+        .hint("The owner of the extension grants it with baton_grant.")
+    }
+
+    /// 42501: for the owner of the extension.
+    pub fn not_owner(function: &str) -> Misuse {
+        Misuse::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("must be owner of extension pg_baton to call {function}"),
+        )
+    }
+
+    /// 42704: no such role.
+    pub fn no_role(name: &str) -> Misuse {
+        Misuse::new(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            format!("role \"{name}\" does not exist"),
+        )
     }
 
     /// 55000: not allowed in this state.

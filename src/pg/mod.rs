@@ -2,6 +2,8 @@
 
 pub mod datum;
 pub mod error;
+pub mod lock;
+pub mod roles;
 pub mod session;
 pub mod settings;
 pub mod statement;

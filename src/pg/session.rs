@@ -1,16 +1,20 @@
 //! What every function does first and last: the caller's role and settings give way to the owner's.
 
+use super::datum::QueueIds;
+use super::roles::Role;
 use pgrx::prelude::*;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::CStr;
+use std::rc::Rc;
 
 /// One call of one function, acting as the extension's owner, connected to SPI. When it is dropped
 /// the caller's role and settings are back; if the call fails, the server itself restores them with
 /// the (sub)transaction.
 pub struct Session {
-    caller: pg_sys::Oid,
+    caller: Role,
     security_context: i32,
     caller_context: pg_sys::MemoryContext,
+    queues: OnceCell<Option<Rc<QueueIds>>>,
     _settings: GucNest,
 }
 
@@ -49,21 +53,37 @@ impl Session {
             assert_eq!(pg_sys::SPI_connect(), pg_sys::SPI_OK_CONNECT as i32);
             OPEN.set(OPEN.get() + 1);
             Session {
-                caller,
+                caller: Role(caller),
                 security_context,
                 caller_context,
+                queues: OnceCell::new(),
                 _settings: settings,
             }
         }
     }
 
-    /// The role that called.
-    pub fn caller_name(&self) -> String {
-        // SAFETY: returns a C string for an existing role.
-        unsafe {
-            let name = pg_sys::GetUserNameFromId(self.caller, false);
-            CStr::from_ptr(name).to_string_lossy().into_owned()
-        }
+    /// The role that called: the effective one.
+    pub fn caller(&self) -> Role {
+        self.caller
+    }
+
+    /// Says which queues this call may touch (`None`: all), once.
+    pub fn confine(&self, queues: Option<Rc<QueueIds>>) {
+        self.queues.set(queues).expect("a call is confined once");
+    }
+
+    /// The queues that this call may touch, for the statements; NULL: all. Tasks of other queues do not exist for
+    /// it.
+    pub fn queues(&self) -> Option<&QueueIds> {
+        self.queues
+            .get()
+            .expect("a call is confined before it touches anything")
+            .as_deref()
+    }
+
+    pub fn may_touch(&self, queue_id: i32) -> bool {
+        self.queues()
+            .is_none_or(|queues| queues.ids().contains(&queue_id))
     }
 
     /// Where values live that are returned to the caller.
@@ -79,7 +99,7 @@ impl Drop for Session {
             // SAFETY: undoes what `open` did; the settings follow when the nest is dropped.
             unsafe {
                 pg_sys::SPI_finish();
-                pg_sys::SetUserIdAndSecContext(self.caller, self.security_context);
+                pg_sys::SetUserIdAndSecContext(self.caller.0, self.security_context);
             }
         }
     }
@@ -95,7 +115,7 @@ pub fn is_open() -> bool {
 }
 
 /// The owner of the extension's state.
-fn owner() -> pg_sys::Oid {
+pub(super) fn owner() -> pg_sys::Oid {
     // SAFETY: syscache look-ups; the tuple is released before its copy is used.
     unsafe {
         let schema = pg_sys::get_namespace_oid(c"baton".as_ptr(), false);

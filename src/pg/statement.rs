@@ -1,7 +1,7 @@
 //! Kept plans: each statement file is prepared once per backend, with a generic plan, and planned
 //! where the caller's planner settings cannot spoil it.
 
-use super::datum::{Instant, Jsonb};
+use super::datum::{Instant, Jsonb, QueueIds};
 use super::session::{GucNest, Session};
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::prelude::*;
@@ -50,6 +50,15 @@ arg_from!(
     Vec<Option<i64>>
 );
 arg_from!(Vec<Jsonb>, Vec<Option<Jsonb>>);
+
+impl From<Option<&QueueIds>> for Arg {
+    fn from(value: Option<&QueueIds>) -> Arg {
+        Arg {
+            oid: pg_sys::INT4ARRAYOID,
+            datum: value.map(QueueIds::datum),
+        }
+    }
+}
 
 /// The rows of a result, freed when dropped.
 pub struct Rows<'s> {
@@ -114,23 +123,55 @@ pub fn install() {
     }
 }
 
-#[pg_guard]
+/// Others' statements pass without a guard: it would rewrite the errors that are raised while they are planned.
 unsafe extern "C-unwind" fn plan(
     query: *mut pg_sys::Query,
     text: *const c_char,
     options: c_int,
     params: pg_sys::ParamListInfo,
 ) -> *mut pg_sys::PlannedStmt {
-    let nest = PINNED.get().then(GucNest::open);
-    if let Some(nest) = &nest {
-        for (name, value) in PLANNER {
-            nest.set(name, value);
-        }
+    if PINNED.get() {
+        return plan_pinned(query, text, options, params);
     }
-    match NEXT_PLANNER.get().copied().flatten() {
-        Some(next) => next(query, text, options, params),
-        None => pg_sys::standard_planner(query, text, options, params),
+    next_planner()(query, text, options, params)
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn plan_pinned(
+    query: *mut pg_sys::Query,
+    text: *const c_char,
+    options: c_int,
+    params: pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt {
+    let nest = GucNest::open();
+    for (name, value) in PLANNER {
+        nest.set(name, value);
     }
+    pg_sys::ffi::pg_guard_ffi_boundary(|| next_planner()(query, text, options, params))
+}
+
+type Planner = unsafe extern "C-unwind" fn(
+    *mut pg_sys::Query,
+    *const c_char,
+    c_int,
+    pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt;
+
+fn next_planner() -> Planner {
+    unsafe extern "C-unwind" {
+        // The server's own, without the guard of pgrx's.
+        fn standard_planner(
+            query: *mut pg_sys::Query,
+            text: *const c_char,
+            options: c_int,
+            params: pg_sys::ParamListInfo,
+        ) -> *mut pg_sys::PlannedStmt;
+    }
+    NEXT_PLANNER
+        .get()
+        .copied()
+        .flatten()
+        .unwrap_or(standard_planner)
 }
 
 /// Says that a statement of ours is running, until it is dropped.
@@ -159,21 +200,32 @@ impl Statement {
 
     /// Runs a statement that may write or lock: it sees what is committed now.
     pub fn write<'s>(&self, session: &'s Session, args: &[Arg]) -> Rows<'s> {
-        self.run(session, args, false)
+        self.run(session, args, false, false)
     }
 
     /// Runs a statement that only reads, in the snapshot of the caller's statement.
     pub fn read<'s>(&self, session: &'s Session, args: &[Arg]) -> Rows<'s> {
-        self.run(session, args, true)
+        self.run(session, args, true, false)
+    }
+
+    /// Runs a statement that only reads, and sees what is committed now whatever the caller's isolation level.
+    pub fn read_latest<'s>(&self, session: &'s Session, args: &[Arg]) -> Rows<'s> {
+        self.run(session, args, true, true)
     }
 
     /// The same for a statement over whole tables: planned anew with the caller's settings.
     pub fn read_planned_here<'s>(&self, session: &'s Session, args: &[Arg]) -> Rows<'s> {
         self.options.set(pg_sys::CURSOR_OPT_CUSTOM_PLAN);
-        self.run(session, args, true)
+        self.run(session, args, true, false)
     }
 
-    fn run<'s>(&self, session: &'s Session, args: &[Arg], read_only: bool) -> Rows<'s> {
+    fn run<'s>(
+        &self,
+        session: &'s Session,
+        args: &[Arg],
+        read_only: bool,
+        latest: bool,
+    ) -> Rows<'s> {
         let mut values: Vec<pg_sys::Datum> = args
             .iter()
             .map(|arg| arg.datum.unwrap_or(pg_sys::Datum::null()))
@@ -190,13 +242,26 @@ impl Statement {
                 self.prepare(args);
             }
             let pin = Pin::set(self.options.get() == pg_sys::CURSOR_OPT_GENERIC_PLAN);
-            let code = pg_sys::SPI_execute_plan(
-                self.plan.get(),
-                values.as_mut_ptr(),
-                nulls.as_ptr(),
-                read_only,
-                0,
-            );
+            let code = if latest {
+                pg_sys::SPI_execute_snapshot(
+                    self.plan.get(),
+                    values.as_mut_ptr(),
+                    nulls.as_ptr(),
+                    pg_sys::GetLatestSnapshot(),
+                    ptr::null_mut(),
+                    read_only,
+                    false,
+                    0,
+                )
+            } else {
+                pg_sys::SPI_execute_plan(
+                    self.plan.get(),
+                    values.as_mut_ptr(),
+                    nulls.as_ptr(),
+                    read_only,
+                    0,
+                )
+            };
             drop(pin);
             if code < 0 {
                 let reason = CStr::from_ptr(pg_sys::SPI_result_code_string(code)).to_string_lossy();
@@ -229,6 +294,29 @@ impl Statement {
         pg_sys::SPI_keepplan(plan);
         self.plan.set(plan);
     }
+}
+
+/// A change of the server's own privileges.
+#[derive(Clone, Copy)]
+pub enum Grant {
+    To,
+    From,
+}
+
+/// Grants a role a privilege on some objects (as they stand in a GRANT), or takes it back: the only SQL that is
+/// made up rather than written down, because a GRANT takes no parameters.
+pub fn change_grant(_session: &Session, grant: Grant, privilege: &str, objects: &str, role: &str) {
+    let (verb, to, end) = match grant {
+        Grant::To => ("GRANT", "TO", ""),
+        // Also from whom the role has passed it on to.
+        Grant::From => ("REVOKE", "FROM", " CASCADE"),
+    };
+    let role = pgrx::spi::quote_identifier(role);
+    let sql = format!("{verb} {privilege} ON {objects} {to} {role}{end}");
+    let sql = CString::new(sql).expect("a name has no NUL byte");
+    // SAFETY: the session is connected to SPI.
+    let code = unsafe { pg_sys::SPI_execute(sql.as_ptr(), false, 0) };
+    assert_eq!(code, pg_sys::SPI_OK_UTILITY as i32, "GRANT is a utility");
 }
 
 impl<'s> Rows<'s> {
@@ -315,6 +403,7 @@ plain_column!(
     String,
     Instant,
     Interval,
+    Vec<i16>,
     Vec<i64>,
     Vec<String>
 );

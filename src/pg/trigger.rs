@@ -1,7 +1,7 @@
-//! The guard on the tables.
+//! The triggers on the tables.
 
 use super::error::Misuse;
-use super::session;
+use super::{roles, session};
 use pgrx::prelude::*;
 
 /// Refuses a statement on a table of the extension unless one of its functions is at work. A statement
@@ -19,6 +19,17 @@ fn only_the_functions_write<'a>(
         .detail("A direct change would break what the functions promise.")
         .hint("Use the functions of pg_baton.")
         .raise();
+    }
+    Ok(None)
+}
+
+/// After a change of who may do what: every backend forgets what it knew.
+#[pg_trigger(sql = false)]
+fn capabilities_changed<'a>(
+    trigger: &'a PgTrigger<'a>,
+) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, std::convert::Infallible> {
+    if let Ok(table) = trigger.relation() {
+        roles::announce(table.oid());
     }
     Ok(None)
 }

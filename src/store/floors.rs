@@ -11,15 +11,29 @@ use std::collections::HashMap;
 /// A line of tasks: an index over a position that only grows.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Line {
-    Ready { queue_id: i32, priority: i16 },
-    Waiting { slot_key: i64 },
-    Overdue { queue: String },
-    Scheduled { queue: String },
+    Ready {
+        queue_id: i32,
+        priority: i16,
+    },
+    Waiting {
+        slot_key: i64,
+    },
+    Overdue {
+        queue: String,
+    },
+    Scheduled {
+        queue: String,
+    },
+    /// Tasks that stand alone, in the order of their ends.
+    Ended,
 }
 
 impl Line {
     fn is_of_times(&self) -> bool {
-        matches!(self, Line::Overdue { .. } | Line::Scheduled { .. })
+        matches!(
+            self,
+            Line::Overdue { .. } | Line::Scheduled { .. } | Line::Ended
+        )
     }
 }
 

@@ -4,7 +4,7 @@ use crate::model::ending::{Lease, OnLost};
 use crate::model::state::State;
 use crate::pg::datum::{Instant, Jsonb};
 use crate::pg::session::Session;
-use crate::pg::statement::{Row, Rows};
+use crate::pg::statement::Row;
 use crate::statements;
 use crate::store::floors::{self, Line};
 use crate::store::task::state;
@@ -17,6 +17,7 @@ statements! {
     LOCK_BY_ID = "lock_by_id.sql",
     LOCK_BY_TOKEN = "lock_by_token.sql",
     LOCK_OVERDUE = "lock_overdue.sql",
+    LOCK_OF_OWNER = "lock_of_owner.sql",
     TOUCH_OVERDUE = "touch_overdue.sql",
     PROMOTE = "promote.sql",
     MAKE_READY = "make_ready.sql",
@@ -151,6 +152,8 @@ pub struct Locked {
     pub queue: String,
     pub backoff_base: Interval,
     pub backoff_max: Interval,
+    /// Its queue is paused.
+    pub paused: bool,
 }
 
 fn locked(row: &mut Row) -> Locked {
@@ -199,19 +202,23 @@ fn locked(row: &mut Row) -> Locked {
         queue,
         backoff_base: row.get(),
         backoff_max: row.get(),
+        paused: row.get(),
     }
 }
 
 /// Waits for the task's lock.
 pub fn lock_by_id(session: &Session, task_id: i64) -> Option<Locked> {
-    LOCK_BY_ID.with(|s| s.write(session, &[task_id.into()]).first(locked))
+    LOCK_BY_ID.with(|s| {
+        s.write(session, &[task_id.into(), session.queues().into()])
+            .first(locked)
+    })
 }
 
 /// Waits for the task's lock; `None` unless the token is current.
 pub fn lock_by_token(session: &Session, task_id: i64, token: i64) -> Option<Locked> {
     LOCK_BY_TOKEN.with(|s| {
-        s.write(session, &[task_id.into(), token.into()])
-            .first(locked)
+        let args = [task_id.into(), token.into(), session.queues().into()];
+        s.write(session, &args).first(locked)
     })
 }
 
@@ -226,6 +233,17 @@ pub fn lock_overdue(session: &Session, queue: &str, queue_id: i32, max: i32) -> 
         i64::from(max).into(),
     ];
     LOCK_OVERDUE.with(|s| s.write(session, &args).all(locked))
+}
+
+/// Up to `max` leases of an owner with tokens up to `up_to_token`; never waits.
+pub fn lock_of_owner(session: &Session, owner: &str, up_to_token: i64, max: i32) -> Vec<Locked> {
+    let args = [
+        owner.into(),
+        up_to_token.into(),
+        i64::from(max).into(),
+        session.queues().into(),
+    ];
+    LOCK_OF_OWNER.with(|s| s.write(session, &args).all(locked))
 }
 
 /// Moves the time to look at leases that heartbeats have extended; never waits.
@@ -265,10 +283,13 @@ pub fn start(
     token: i64,
     ttl: Option<Interval>,
 ) -> Option<Instant> {
-    START.with(|s| {
-        s.write(session, &[task_id.into(), token.into(), ttl.into()])
-            .first(|row| row.get())
-    })
+    let args = [
+        task_id.into(),
+        token.into(),
+        ttl.into(),
+        session.queues().into(),
+    ];
+    START.with(|s| s.write(session, &args).first(|row| row.get()))
 }
 
 /// What a heartbeat by the holder of the current token came to.
@@ -285,23 +306,26 @@ pub fn heartbeat(
     token: i64,
     ttl: Option<Interval>,
 ) -> Option<Beat> {
+    let args = [
+        task_id.into(),
+        token.into(),
+        ttl.into(),
+        session.queues().into(),
+    ];
     HEARTBEAT.with(|s| {
-        s.write(session, &[task_id.into(), token.into(), ttl.into()])
-            .first(|row| Beat {
-                live: row.get(),
-                extended: row.get(),
-                lease_expires_at: row.get(),
-                cancel_requested: row.get(),
-            })
+        s.write(session, &args).first(|row| Beat {
+            live: row.get(),
+            extended: row.get(),
+            lease_expires_at: row.get(),
+            cancel_requested: row.get(),
+        })
     })
 }
 
 /// Whether the lease is unexpired; `None`: the token is not current.
 pub fn require(session: &Session, task_id: i64, token: i64) -> Option<bool> {
-    REQUIRE_LEASE.with(|s| {
-        s.write(session, &[task_id.into(), token.into()])
-            .first(|row| row.get())
-    })
+    let args = [task_id.into(), token.into(), session.queues().into()];
+    REQUIRE_LEASE.with(|s| s.write(session, &args).first(|row| row.get()))
 }
 
 /// What a worker reports at the end.
@@ -313,13 +337,28 @@ pub struct Report<'a> {
     pub reason: Option<&'a str>,
 }
 
+impl<'a> Report<'a> {
+    /// An end without a result.
+    pub fn because(state: State, reason: &'a str) -> Report<'a> {
+        Report {
+            state,
+            result: None,
+            error: None,
+            reason: Some(reason),
+        }
+    }
+}
+
+/// A task that its worker has ended.
+pub struct Finalized {
+    pub finalized_at: Instant,
+    pub place: Place,
+    /// The id drawn for the task that tells of this end.
+    pub on_final_task_id: Option<i64>,
+}
+
 /// Ends the task if the token is current.
-pub fn finalize(
-    session: &Session,
-    task_id: i64,
-    token: i64,
-    report: &Report,
-) -> Option<(Instant, Place)> {
+pub fn finalize(session: &Session, task_id: i64, token: i64, report: &Report) -> Option<Finalized> {
     let args = [
         task_id.into(),
         token.into(),
@@ -327,30 +366,30 @@ pub fn finalize(
         report.result.into(),
         report.error.into(),
         report.reason.map(str::to_owned).into(),
+        session.queues().into(),
     ];
-    let read = |rows: Rows| {
-        rows.first(|row| {
-            let finalized_at = row.get();
-            let place = Place {
+    FINALIZE.with(|s| {
+        s.write(session, &args).first(|row| Finalized {
+            finalized_at: row.get(),
+            place: Place {
                 queue_id: row.get(),
                 step_id: row.get(),
                 slot_key: row.get(),
                 shard: row.get(),
-            };
-            (finalized_at, place)
+            },
+            on_final_task_id: row.get(),
         })
-    };
-    FINALIZE.with(|s| read(s.write(session, &args)))
+    })
 }
 
-/// Ends a task that this transaction has locked.
+/// Ends a task that this transaction has locked; returns the id drawn for the task that tells of it.
 pub fn end_task(
     session: &Session,
     task_id: i64,
     report: &Report,
     by_lease: bool,
     lost: bool,
-) -> Instant {
+) -> Option<i64> {
     let args = [
         task_id.into(),
         report.state.code().into(),

@@ -1,9 +1,13 @@
 //! The tables: one method per statement file, row types, and no decisions.
 
+pub mod capability;
 pub mod check;
 pub mod floors;
 pub mod lease;
+pub mod on_final;
+pub mod purge;
 pub mod queue;
+pub mod redrive;
 pub mod slot;
 pub mod step;
 pub mod tape;

@@ -9,18 +9,27 @@ use pgrx::datum::Interval;
 
 statements! {
     BY_NAME = "queue_by_name.sql",
+    SEEN = "queue_seen.sql",
     NAMES = "queue_names.sql",
+    SHARE = "queue_share.sql",
+    PAUSE = "queue_pause.sql",
+    IS_PAUSED = "queue_is_paused.sql",
+    USES = "queue_uses.sql",
+    DROP = "queue_drop.sql",
+    DROPPED = "queue_dropped.sql",
     INSERT = "queue_insert.sql",
     UPDATE = "queue_update.sql",
     OPEN_LANE = "queue_open_lane.sql",
     ACQUIRE_OPEN = "acquire_open.sql",
 }
 
-/// A queue and its settings.
+/// A queue, and what a new task takes from it.
 pub struct Queue {
     pub queue_id: i32,
     pub lanes: i32,
-    pub settings: Settings,
+    pub lease_ttl: Interval,
+    pub max_attempts: i32,
+    pub max_runtime: Option<Interval>,
 }
 
 pub struct Settings {
@@ -31,22 +40,46 @@ pub struct Settings {
     pub backoff_max: Interval,
     pub max_runtime: Option<Interval>,
     pub on_lost: String,
-    pub on_final_queue: Option<String>,
-    pub on_final_states: Option<Vec<String>>,
+    pub on_final: Option<OnFinal>,
 }
 
-/// What `queue_alter` changes: NULL leaves as is.
-#[derive(Default)]
+/// Where the ends of a queue's tasks are told, and which.
+pub struct OnFinal {
+    pub queue_id: i32,
+    pub states: Vec<i16>,
+}
+
+/// What `queue_alter` does to a setting that may be absent.
+pub enum Change<T> {
+    Keep,
+    Set(T),
+    Remove,
+}
+
+impl<T> Change<T> {
+    fn set(&self) -> Option<&T> {
+        match self {
+            Change::Set(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn is_remove(&self) -> bool {
+        matches!(self, Change::Remove)
+    }
+}
+
+/// What `queue_alter` changes: `None` leaves as is.
 pub struct Changes {
     pub lease_ttl: Option<Interval>,
     pub max_attempts: Option<i32>,
     pub max_lost_leases: Option<i32>,
     pub backoff_base: Option<Interval>,
     pub backoff_max: Option<Interval>,
-    pub max_runtime: Option<Interval>,
+    pub max_runtime: Change<Interval>,
     pub on_lost: Option<String>,
-    pub on_final_queue: Option<String>,
-    pub on_final_states: Option<Vec<String>>,
+    pub on_final_queue_id: Change<i32>,
+    pub on_final_states: Option<Vec<i16>>,
 }
 
 /// What an acquire needs to know first.
@@ -58,23 +91,16 @@ pub struct Open {
     pub overdue: bool,
     pub scheduled: bool,
     pub due: bool,
+    pub paused: bool,
 }
 
 fn queue(row: &mut Row) -> Queue {
     Queue {
         queue_id: row.get(),
         lanes: row.get(),
-        settings: Settings {
-            lease_ttl: row.get(),
-            max_attempts: row.get(),
-            max_lost_leases: row.get(),
-            backoff_base: row.get(),
-            backoff_max: row.get(),
-            max_runtime: row.get(),
-            on_lost: row.get(),
-            on_final_queue: row.get(),
-            on_final_states: row.get(),
-        },
+        lease_ttl: row.get(),
+        max_attempts: row.get(),
+        max_runtime: row.get(),
     }
 }
 
@@ -82,12 +108,27 @@ pub fn by_name(session: &Session, name: &str) -> Option<Queue> {
     BY_NAME.with(|s| s.write(session, &[name.into()]).first(queue))
 }
 
+/// A queue's id by its name, dropped or not, for the reading functions.
+pub fn seen(session: &Session, name: &str) -> Option<i32> {
+    SEEN.with(|s| s.read(session, &[name.into()]).first(|row| row.get()))
+}
+
+/// The queues that the caller may touch.
 pub fn names(session: &Session) -> Vec<String> {
-    NAMES.with(|s| s.write(session, &[]).all(|row| row.get()))
+    NAMES.with(|s| {
+        s.write(session, &[session.queues().into()])
+            .all(|row| row.get())
+    })
+}
+
+/// Raises 40001 if the queue has changed since the caller's fixed snapshot.
+pub fn share(session: &Session, queue_id: i32) {
+    SHARE.with(|s| drop(s.write(session, &[queue_id.into()])));
 }
 
 /// `false`: the name is taken.
 pub fn insert(session: &Session, name: &str, settings: &Settings) -> bool {
+    let on_final = settings.on_final.as_ref();
     let args: [Arg; 10] = [
         name.into(),
         settings.lease_ttl.into(),
@@ -97,26 +138,75 @@ pub fn insert(session: &Session, name: &str, settings: &Settings) -> bool {
         settings.backoff_max.into(),
         settings.max_runtime.into(),
         settings.on_lost.as_str().into(),
-        settings.on_final_queue.clone().into(),
-        settings.on_final_states.clone().into(),
+        on_final.map(|on_final| on_final.queue_id).into(),
+        on_final.map(|on_final| on_final.states.clone()).into(),
     ];
     INSERT.with(|s| s.write(session, &args).len() == 1)
 }
 
-pub fn update(session: &Session, name: &str, changes: Changes) -> Option<Queue> {
-    let args: [Arg; 10] = [
-        name.into(),
+/// `false`: the queue was dropped, or has nobody to tell of these states.
+pub fn update(session: &Session, queue_id: i32, changes: Changes, all_states: Vec<i16>) -> bool {
+    let args: [Arg; 13] = [
+        queue_id.into(),
         changes.lease_ttl.into(),
         changes.max_attempts.into(),
         changes.max_lost_leases.into(),
         changes.backoff_base.into(),
         changes.backoff_max.into(),
-        changes.max_runtime.into(),
+        changes.max_runtime.set().copied().into(),
         changes.on_lost.into(),
-        changes.on_final_queue.into(),
+        changes.on_final_queue_id.set().copied().into(),
         changes.on_final_states.into(),
+        changes.max_runtime.is_remove().into(),
+        changes.on_final_queue_id.is_remove().into(),
+        all_states.into(),
     ];
-    UPDATE.with(|s| s.write(session, &args).first(queue))
+    UPDATE.with(|s| s.write(session, &args).len() == 1)
+}
+
+pub fn pause(session: &Session, queue_id: i32, paused: bool) {
+    PAUSE.with(|s| drop(s.write(session, &[queue_id.into(), paused.into()])));
+}
+
+/// Whether the queue is paused, by what is committed now.
+pub fn is_paused(session: &Session, queue_id: i32) -> bool {
+    IS_PAUSED
+        .with(|s| {
+            s.read_latest(session, &[queue_id.into()])
+                .first(|row| row.get())
+        })
+        .unwrap_or(false)
+}
+
+/// What keeps a queue from being dropped, by what is committed now.
+pub struct Uses {
+    pub tasks: i64,
+    pub successors: i64,
+    pub told_by: Option<(i32, String)>,
+}
+
+pub fn uses(session: &Session, queue_id: i32) -> Uses {
+    USES.with(|s| {
+        s.read_latest(session, &[queue_id.into()]).first(|row| {
+            let (tasks, successors) = (row.get(), row.get());
+            let told_by: (Option<i32>, Option<String>) = (row.get(), row.get());
+            Uses {
+                tasks,
+                successors,
+                told_by: told_by.0.zip(told_by.1),
+            }
+        })
+    })
+    .expect("one row")
+}
+
+pub fn drop_queue(session: &Session, queue_id: i32) {
+    DROP.with(|s| drop(s.write(session, &[queue_id.into()])));
+}
+
+/// The name of a queue, if it was dropped.
+pub fn dropped(session: &Session, queue_id: i32) -> Option<String> {
+    DROPPED.with(|s| s.write(session, &[queue_id.into()]).first(|row| row.get()))
 }
 
 /// The bit of a priority in `lanes`.
@@ -135,12 +225,13 @@ pub fn open_lane(session: &Session, queue_id: i32, priority: i16) {
     OPEN_LANE.with(|s| drop(s.write(session, &[queue_id.into(), lane(priority).into()])));
 }
 
-/// Looks at a queue with the scans of its overdue leases and scheduled tasks.
+/// Looks at a queue that the caller may touch, with the scans of its overdue leases and scheduled tasks.
 pub fn open(session: &Session, name: &str, overdue: Scan, scheduled: Scan) -> Option<Open> {
     let args = [
         name.into(),
         overdue.start_time().into(),
         scheduled.start_time().into(),
+        session.queues().into(),
     ];
     ACQUIRE_OPEN.with(|s| {
         s.write(session, &args).first(|row| {
@@ -159,6 +250,7 @@ pub fn open(session: &Session, name: &str, overdue: Scan, scheduled: Scan) -> Op
                 overdue: first_overdue.is_some(),
                 scheduled: first_scheduled.is_some(),
                 due: row.get(),
+                paused: row.get(),
             }
         })
     })

@@ -1,13 +1,14 @@
 //! Runs, steps, their join counters, and the dispatch of successors.
 
 use crate::model::state::State;
-use crate::pg::datum::Jsonb;
+use crate::pg::datum::{Jsonb, QueueIds};
 use crate::pg::session::Session;
 use crate::statements;
 
 statements! {
     RUN_INSERT = "run_insert.sql",
     RUN_LOCK = "run_lock.sql",
+    RUN_EXCLUDE = "run_exclude.sql",
     RUN_TRY_LOCK = "run_try_lock.sql",
     NEXT_ID = "next_id.sql",
     STEP_INSERT = "step_insert.sql",
@@ -45,12 +46,23 @@ pub fn insert_run(session: &Session, run_id: i64, key: Option<&str>) {
     RUN_INSERT.with(|s| drop(s.write(session, &args)));
 }
 
-/// The run's state, its gate held open; waits.
-pub fn lock_run(session: &Session, run_id: i64) -> Option<i16> {
-    RUN_LOCK.with(|s| s.write(session, &[run_id.into()]).first(|row| row.get()))
+/// The run's state, its gate held open; waits. `None` too if it has no step in these queues.
+pub fn lock_run(session: &Session, run_id: i64, queues: Option<&QueueIds>) -> Option<i16> {
+    RUN_LOCK.with(|s| {
+        s.write(session, &[run_id.into(), queues.into()])
+            .first(|row| row.get())
+    })
 }
 
-/// The same without waiting: `None` if the gate is taken.
+/// The same, its gate closed to everybody else.
+pub fn exclude_run(session: &Session, run_id: i64, queues: Option<&QueueIds>) -> Option<i16> {
+    RUN_EXCLUDE.with(|s| {
+        s.write(session, &[run_id.into(), queues.into()])
+            .first(|row| row.get())
+    })
+}
+
+/// The same as `lock_run` without waiting: `None` if the gate is taken.
 pub fn try_lock_run(session: &Session, run_id: i64) -> Option<i16> {
     RUN_TRY_LOCK.with(|s| s.write(session, &[run_id.into()]).first(|row| row.get()))
 }
@@ -99,6 +111,7 @@ pub fn insert(session: &Session, step: &NewStep) -> bool {
 pub struct FoundStep {
     pub step_id: i64,
     pub run_id: i64,
+    pub queue_id: i32,
     pub name: String,
     pub successor_dispatched: bool,
 }
@@ -120,6 +133,7 @@ pub fn find(
         s.write(session, &args).first(|row| FoundStep {
             step_id: row.get(),
             run_id: row.get(),
+            queue_id: row.get(),
             name: row.get(),
             successor_dispatched: row.get(),
         })
@@ -303,7 +317,8 @@ pub struct Scope {
 
 pub fn scope_of(session: &Session, task_id: i64) -> Option<Scope> {
     SCOPE_OF_TASK.with(|s| {
-        s.write(session, &[task_id.into()]).first(|row| {
+        let args = [task_id.into(), session.queues().into()];
+        s.write(session, &args).first(|row| {
             let (run_id, step_id, name) = (row.get(), row.get(), row.get());
             let ended_as: Option<i16> = row.get();
             Scope {

@@ -29,6 +29,7 @@ pub fn append(
         body.into(),
         dedup_key.into(),
         max_events.into(),
+        session.queues().into(),
     ];
     APPEND_EVENT.with(|s| {
         s.write(session, &args)
@@ -53,32 +54,34 @@ pub fn append_many(
         bodies.into(),
         dedup_keys.into(),
         max_events.into(),
+        session.queues().into(),
     ];
     APPEND_EVENTS.with(|s| s.write(session, &args).first(|row| (row.get(), row.get())))
 }
 
 /// Holds a live task's tape still until the transaction ends.
 pub fn lock(session: &Session, task_id: i64) {
-    LOCK_TAPE.with(|s| drop(s.write(session, &[task_id.into()])));
+    LOCK_TAPE.with(|s| drop(s.write(session, &[task_id.into(), session.queues().into()])));
 }
 
 /// (seq, at) of the events that bear one of these keys.
 pub fn by_dedup_key(session: &Session, task_id: i64, keys: Vec<String>) -> Vec<(i64, Instant)> {
-    BY_DEDUP_KEY.with(|s| {
-        s.write(session, &[task_id.into(), keys.into()])
-            .all(|row| (row.get(), row.get()))
-    })
+    let args = [task_id.into(), keys.into(), session.queues().into()];
+    BY_DEDUP_KEY.with(|s| s.write(session, &args).all(|row| (row.get(), row.get())))
 }
 
 /// (seq, kind, body, at, lease token)
 pub type Event = (i64, String, Option<Jsonb>, Instant, Option<i64>);
 
 pub fn events(session: &Session, task_id: i64, after_seq: i64, max: i32) -> Vec<Event> {
+    let args = [
+        task_id.into(),
+        after_seq.into(),
+        i64::from(max).into(),
+        session.queues().into(),
+    ];
     EVENTS.with(|s| {
-        s.read(
-            session,
-            &[task_id.into(), after_seq.into(), i64::from(max).into()],
-        )
-        .all(|row| (row.get(), row.get(), row.get(), row.get(), row.get()))
+        s.read(session, &args)
+            .all(|row| (row.get(), row.get(), row.get(), row.get(), row.get()))
     })
 }

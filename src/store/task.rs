@@ -18,6 +18,12 @@ statements! {
     GET = "task_get.sql",
     GET_BY_KEY = "task_get_by_key.sql",
     ITEMS = "task_items.sql",
+    LIST = "task_list.sql",
+    LIST_RUN = "task_list_run.sql",
+    ANNOTATE_FENCE = "annotate_fence.sql",
+    ANNOTATE_LOCK = "annotate_lock.sql",
+    ANNOTATE = "annotate.sql",
+    ANNOTATIONS = "task_annotations.sql",
 }
 
 /// What is asked for.
@@ -34,7 +40,6 @@ pub struct New {
 
 /// A new task, and its queue.
 pub struct Created {
-    pub queue_id: i32,
     pub lanes: i32,
     pub task_id: i64,
     pub state: State,
@@ -45,8 +50,8 @@ pub fn state(row: &mut Row) -> State {
     State::from_code(code).expect("the table holds known states only")
 }
 
-/// `None`: there is no such queue, or the key is taken.
-pub fn create(session: &Session, new: &New) -> Option<Created> {
+/// `None`: the queue of that name is not the one that is held, or the key is taken.
+pub fn create(session: &Session, queue_id: i32, new: &New) -> Option<Created> {
     let args = [
         new.queue.as_str().into(),
         new.payload.into(),
@@ -56,10 +61,10 @@ pub fn create(session: &Session, new: &New) -> Option<Created> {
         new.run_at.into(),
         new.max_attempts.into(),
         new.metadata.into(),
+        queue_id.into(),
     ];
     CREATE.with(|s| {
         s.write(session, &args).first(|row| Created {
-            queue_id: row.get(),
             lanes: row.get(),
             task_id: row.get(),
             state: state(row),
@@ -127,19 +132,20 @@ pub struct Standing {
 
 pub fn find(session: &Session, task_id: i64) -> Option<Standing> {
     FOUND.with(|s| {
-        s.write(session, &[task_id.into()]).first(|row| Standing {
-            found: Found {
-                state: state(row),
-                lease_token: row.get(),
-                ended_by_lease: row.get(),
-                expired: row.get(),
-                started: row.get(),
-            },
-            last_seq: row.get(),
-            lease_expires_at: row.get(),
-            cancel_requested: row.get(),
-            finalized_at: row.get(),
-        })
+        s.write(session, &[task_id.into(), session.queues().into()])
+            .first(|row| Standing {
+                found: Found {
+                    state: state(row),
+                    lease_token: row.get(),
+                    ended_by_lease: row.get(),
+                    expired: row.get(),
+                    started: row.get(),
+                },
+                last_seq: row.get(),
+                lease_expires_at: row.get(),
+                cancel_requested: row.get(),
+                finalized_at: row.get(),
+            })
     })
 }
 
@@ -166,7 +172,8 @@ pub fn finalized_same(
 
 /// A task, whole: the columns of `task_get`, which reads them in its own order.
 pub fn get<T>(session: &Session, task_id: i64, read: impl FnOnce(&mut Row) -> T) -> Option<T> {
-    GET.with(|s| s.read(session, &[task_id.into()]).first(|row| read(row)))
+    let args = [task_id.into(), session.queues().into()];
+    GET.with(|s| s.read(session, &args).first(|row| read(row)))
 }
 
 pub fn get_by_key<T>(
@@ -176,8 +183,8 @@ pub fn get_by_key<T>(
     read: impl FnOnce(&mut Row) -> T,
 ) -> Option<T> {
     GET_BY_KEY.with(|s| {
-        s.read(session, &[queue.into(), key.into()])
-            .first(|row| read(row))
+        let args = [queue.into(), key.into(), session.queues().into()];
+        s.read(session, &args).first(|row| read(row))
     })
 }
 
@@ -190,6 +197,7 @@ pub fn items(session: &Session, run_id: i64, name: &str, after: i32, max: i32) -
         name.into(),
         after.into(),
         i64::from(max).into(),
+        session.queues().into(),
     ];
     let read = |rows: Rows| rows.all(|row| (row.get(), row.get(), row.get(), row.get(), row.get()));
     ITEMS.with(|s| read(s.read(session, &args)))
@@ -200,4 +208,85 @@ pub fn reason(session: &Session, task_id: i64) -> Option<String> {
     REASON
         .with(|s| s.write(session, &[task_id.into()]).first(|row| row.get()))
         .flatten()
+}
+
+/// Which tasks a list shows.
+pub struct Filter {
+    pub queue: Option<String>,
+    pub states: Vec<State>,
+    pub name: Option<String>,
+    pub owner: Option<String>,
+    pub run_id: Option<i64>,
+    pub before_task_id: i64,
+    pub max_tasks: i32,
+}
+
+/// A page of the newest tasks, in any order: the columns of `task_list`, which reads them in its own order.
+pub fn list<T>(session: &Session, filter: &Filter, read: fn(&mut Row) -> T) -> Vec<T> {
+    let codes = |terminal: bool| -> Vec<i16> {
+        let states = filter.states.iter().copied();
+        // Only a running task has an owner.
+        states
+            .filter(|state| state.is_terminal() == terminal)
+            .filter(|state| filter.owner.is_none() || *state == State::Running)
+            .map(State::code)
+            .collect()
+    };
+    let mut args = vec![
+        filter.queue.clone().into(),
+        codes(false).into(),
+        codes(true).into(),
+        filter.name.clone().into(),
+        filter.before_task_id.into(),
+        filter.owner.clone().into(),
+        i64::from(filter.max_tasks).into(),
+        session.queues().into(),
+    ];
+    match filter.run_id {
+        None => LIST.with(|s| s.read(session, &args).all(read)),
+        Some(run_id) => {
+            args.push(run_id.into());
+            LIST_RUN.with(|s| s.read(session, &args).all(read))
+        }
+    }
+}
+
+/// Whether the token is current; then it stays so until the transaction ends.
+pub fn annotate_fence(session: &Session, task_id: i64, token: i64) -> bool {
+    let args = [task_id.into(), token.into(), session.queues().into()];
+    ANNOTATE_FENCE.with(|s| s.write(session, &args).len() == 1)
+}
+
+/// The task's metadata with `metadata` merged into it, and whether that is a change; held still.
+pub fn annotate_lock(session: &Session, task_id: i64, metadata: Jsonb) -> Option<(Jsonb, bool)> {
+    let args = [task_id.into(), metadata.into(), session.queues().into()];
+    ANNOTATE_LOCK.with(|s| s.write(session, &args).first(|row| (row.get(), row.get())))
+}
+
+/// `false`: there are `max` changes already.
+pub fn annotate(
+    session: &Session,
+    task_id: i64,
+    merged: Jsonb,
+    metadata: Jsonb,
+    role: &str,
+    max: i64,
+) -> bool {
+    let args = [
+        task_id.into(),
+        merged.into(),
+        metadata.into(),
+        role.into(),
+        max.into(),
+    ];
+    ANNOTATE.with(|s| s.write(session, &args).len() == 1)
+}
+
+/// (at, role, metadata)
+pub type Annotation = (Instant, String, Jsonb);
+
+pub fn annotations(session: &Session, task_id: i64) -> Vec<Annotation> {
+    let args = [task_id.into(), session.queues().into()];
+    let read = |rows: Rows| rows.all(|row| (row.get(), row.get(), row.get()));
+    ANNOTATIONS.with(|s| read(s.read(session, &args)))
 }

@@ -4,14 +4,15 @@
 //! Lock order, over the whole batch: own tasks (locked by the verb, by id) → slot keys → counters → steps
 //! → runs. Tasks that are not the verb's own are taken with SKIP LOCKED only. See docs/locking.md.
 
+use super::queues;
 use crate::model::limits;
 use crate::model::state::State;
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::floors::{self, Line};
 use crate::store::lease::Place;
-use crate::store::slot;
 use crate::store::step::{self, Due, Ended, NewStep, NewSuccessor};
+use crate::store::{on_final, slot};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A task that has left its place: it has ended, or it is scheduled and holds no slot.
@@ -19,6 +20,8 @@ pub struct Left {
     pub task_id: i64,
     /// How it ended, if it did.
     pub ended: Option<State>,
+    /// The id drawn for the task that tells of its end, if its queue does.
+    pub on_final_task_id: Option<i64>,
     pub place: Place,
 }
 
@@ -63,7 +66,32 @@ pub fn after(session: &Session, left: &[Left]) -> Vec<i64> {
     for step_id in joined {
         dispatched.extend(dispatch_built_in(session, step_id));
     }
+    dispatched.extend(tell(session, left));
     dispatched
+}
+
+/// Creates the tasks that tell of these ends, where the ended tasks' queues ask for it. Whoever ended them comes
+/// here: every end is heard.
+fn tell(session: &Session, left: &[Left]) -> Vec<i64> {
+    let ended: Vec<i64> = left
+        .iter()
+        .filter(|task| task.on_final_task_id.is_some())
+        .map(|task| task.task_id)
+        .collect();
+    if ended.is_empty() {
+        return Vec::new();
+    }
+    let targets = on_final::targets(session, ended.clone());
+    let queues: BTreeSet<i32> = targets.iter().map(|(_, queue_id)| *queue_id).collect();
+    for queue_id in queues {
+        queues::hold(session, queue_id);
+    }
+    xact::force_id();
+    let told = on_final::insert(session, &targets);
+    if told.len() < ended.len() {
+        on_final::forget(session, ended);
+    }
+    told
 }
 
 /// Hands the slots of tasks that need them no longer to the next in line, or frees them.
@@ -128,17 +156,18 @@ pub fn dispatch_built_in(session: &Session, step_id: i64) -> Option<i64> {
             step::insert_due(session, Due::Successor { step_id }, built_in.queue_id);
             None
         }
-        Some(step::RUN_RUNNING) => dispatch(
-            session,
-            &Successor {
+        Some(step::RUN_RUNNING) => {
+            queues::hold(session, built_in.successor_queue_id);
+            let successor = Successor {
                 run_id: Some(built_in.run_id),
                 scope_id: built_in.run_id,
                 name: &built_in.successor,
                 queue_id: built_in.successor_queue_id,
                 payload: built_in.payload,
                 max_attempts: None,
-            },
-        ),
+            };
+            dispatch(session, &successor)
+        }
         Some(_) => None,
     }
 }

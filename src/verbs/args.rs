@@ -259,14 +259,51 @@ pub fn reported_states(value: Option<Elements<String>>) -> Checked<Vec<State>> {
         .collect()
 }
 
+/// States, by name, live and terminal.
+pub fn states(argument: &str, value: Elements<String>) -> Checked<Vec<State>> {
+    some_states(argument, value, &State::ALL)
+}
+
+/// The codes of terminal states, all but `except`.
+pub fn terminal_states(
+    argument: &str,
+    value: Elements<String>,
+    except: Option<State>,
+) -> Checked<Vec<i16>> {
+    let terminal: Vec<State> = State::ALL
+        .into_iter()
+        .filter(|state| state.is_terminal() && Some(*state) != except)
+        .collect();
+    let states = some_states(argument, value, &terminal)?;
+    Ok(states.into_iter().map(State::code).collect())
+}
+
+fn some_states(argument: &str, value: Elements<String>, allowed: &[State]) -> Checked<Vec<State>> {
+    let names = not_null(
+        argument,
+        words(argument, Some(value), limits::MAX_TASKS as usize)?,
+    )?;
+    let mut states = Vec::new();
+    for (i, name) in names.iter().enumerate() {
+        let state = one_of(&format!("{argument}[{}]", i + 1), name, allowed)?;
+        if !states.contains(&state) {
+            states.push(state);
+        }
+    }
+    Ok(states)
+}
+
 fn state_named(argument: &str, value: &str) -> Checked<State> {
+    one_of(argument, value, &State::REPORTABLE)
+}
+
+fn one_of(argument: &str, value: &str, allowed: &[State]) -> Checked<State> {
     State::parse(value)
-        .filter(|state| State::REPORTABLE.contains(state))
+        .filter(|state| allowed.contains(state))
         .ok_or_else(|| {
-            Misuse::bad_value(format!("argument \"{argument}\" is \"{value}\"")).detail(format!(
-                "It must be one of {}.",
-                State::REPORTABLE.map(State::name).join(", ")
-            ))
+            let names: Vec<&str> = allowed.iter().map(|state| state.name()).collect();
+            Misuse::bad_value(format!("argument \"{argument}\" is \"{value}\""))
+                .detail(format!("It must be one of {}.", names.join(", ")))
         })
 }
 

@@ -1,5 +1,6 @@
+use super::access;
 use super::args::{self, Checked, answer};
-use crate::pg::session::Session;
+use crate::model::access::Capability::Operate;
 use crate::store::check::{self, Broken};
 use pgrx::prelude::*;
 
@@ -23,7 +24,7 @@ fn baton_check(
         name!(detail, String),
     ),
 > {
-    let session = Session::reader();
+    let session = access::overseer(Operate);
     let check =
         || -> Checked<Vec<Broken>> { Ok(check::broken(&session, args::required("full", full)?)) };
     TableIterator::new(answer(check()))

@@ -99,28 +99,49 @@ pub fn settle(session: &Session, task: &Locked, ending: Ending, left: &mut Vec<L
             };
             postpone(session, task, &how, left).0
         }
-        Ending::End { state, reason } => {
+        Ending::End {
+            state,
+            reason,
+            lost,
+        } => {
             let state = ended(task.state, state);
-            let lost = reason != "timed_out";
             let reason = match (state, &task.cancel_reason) {
                 (State::Cancelled, Some(reason)) => reason.as_str(),
                 _ => reason,
             };
-            let report = Report {
-                state,
-                result: None,
-                error: None,
-                reason: Some(reason),
-            };
-            lease::end_task(session, task.task_id, &report, false, lost);
-            left.push(Left {
-                task_id: task.task_id,
-                ended: Some(state),
-                place: task.place,
-            });
-            state
+            let how = if lost { End::Lost } else { End::ByOthers };
+            end(session, task, how, &Report::because(state, reason), left)
         }
     }
+}
+
+/// Who ends a task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The holder of its lease: a replay is answered as such.
+    ByLease,
+    /// Nobody: its lease was lost, and with it the attempt.
+    Lost,
+    ByOthers,
+}
+
+/// Ends a locked task, and notes in `left` what must be advanced afterwards.
+pub fn end(
+    session: &Session,
+    task: &Locked,
+    how: End,
+    report: &Report,
+    left: &mut Vec<Left>,
+) -> State {
+    let (by_lease, lost) = (how == End::ByLease, how == End::Lost);
+    let on_final_task_id = lease::end_task(session, task.task_id, report, by_lease, lost);
+    left.push(Left {
+        task_id: task.task_id,
+        ended: Some(report.state),
+        on_final_task_id,
+        place: task.place,
+    });
+    report.state
 }
 
 /// A task whose lease is given back gets in line again, or is scheduled and gives back its slot.
@@ -144,6 +165,7 @@ pub fn postpone(
         left.push(Left {
             task_id: task.task_id,
             ended: None,
+            on_final_task_id: None,
             place: task.place,
         });
     }

@@ -1,17 +1,18 @@
+use super::access;
 use super::args::{self, Checked, answer};
-use super::queue_create::{max_lost, policy, runtime, unserved};
+use super::queue_create::{all_states, final_states, max_lost, nobody_to_tell, policy, runtime};
 use super::queues;
+use crate::model::access::Capability::Operate;
 use crate::pg::datum::{Elements, Text};
-use crate::pg::error::Misuse;
-use crate::pg::session::Session;
-use crate::store::queue::{self, Changes};
+use crate::store::queue::{self, Change, Changes};
 use pgrx::prelude::*;
 
 /// Changes a queue's settings. They apply to leases granted, lost or failed from now on.
 ///
-/// Arguments: as queue_create; NULL leaves a setting as it is.
+/// Arguments: as queue_create; NULL leaves a setting as it is; `max_runtime` 0 and `on_final_queue` '' (the empty text) take
+/// theirs away.
 ///
-/// Errors: 22004 (name), 22023, 42704 (no such queue), 0A000 (on_final_queue).
+/// Errors: 22004 (name), 22023, 42704 (no such queue).
 ///
 /// Locks: the queue's row.
 #[pg_extern(volatile, parallel_unsafe)]
@@ -27,10 +28,9 @@ fn queue_alter(
     on_final_queue: default!(Option<Text>, "NULL"),
     on_final_states: default!(Option<Elements<String>>, "NULL"),
 ) {
-    let session = Session::verb(c"queue_alter()");
+    let session = access::verb(c"queue_alter()", &[Operate]);
     let alter = || -> Checked<()> {
         let name = args::required_word("name", name)?;
-        unserved(&on_final_queue, &on_final_states)?;
         let delay = |argument, value: Option<Interval>| {
             value.map(|value| args::delay(argument, value)).transpose()
         };
@@ -40,17 +40,30 @@ fn queue_alter(
             max_lost_leases: max_lost(max_lost_leases)?,
             backoff_base: delay("backoff_base", backoff_base)?,
             backoff_max: delay("backoff_max", backoff_max)?,
-            max_runtime: runtime(max_runtime)?,
+            max_runtime: match max_runtime {
+                None => Change::Keep,
+                Some(none) if none.as_micros() == 0 => Change::Remove,
+                Some(_) => runtime(max_runtime)?.map_or(Change::Keep, Change::Set),
+            },
             on_lost: args::optional_word("on_lost", on_lost)?
                 .map(policy)
                 .transpose()?,
-            on_final_queue: None,
-            on_final_states: None,
+            on_final_queue_id: match on_final_queue {
+                None => Change::Keep,
+                Some(none) if none.bytes() == 0 => Change::Remove,
+                Some(other) => {
+                    let other = args::word("on_final_queue", other)?;
+                    Change::Set(queues::writable(&session, &other)?.queue_id)
+                }
+            },
+            on_final_states: final_states(on_final_states)?,
         };
-        queues::make_default(&session, &name);
-        queue::update(&session, &name, changes)
-            .map(drop)
-            .ok_or_else(|| Misuse::no_queue(&name))
+        let queue = queues::writable(&session, &name)?;
+        if queue::update(&session, queue.queue_id, changes, all_states()) {
+            Ok(())
+        } else {
+            Err(nobody_to_tell())
+        }
     };
     answer(alter())
 }

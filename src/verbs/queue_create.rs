@@ -1,11 +1,12 @@
 use super::args::{self, Checked, answer};
-use super::queues;
+use super::{access, queues};
+use crate::model::access::Capability::Operate;
 use crate::model::ending::OnLost;
 use crate::model::limits;
+use crate::model::state::State;
 use crate::pg::datum::{Elements, Text};
 use crate::pg::error::Misuse;
-use crate::pg::session::Session;
-use crate::store::queue::{self, Settings};
+use crate::store::queue::{self, OnFinal, Settings};
 use pgrx::prelude::*;
 
 /// Creates a queue.
@@ -13,11 +14,15 @@ use pgrx::prelude::*;
 /// Arguments: `name` (1 to 255 bytes); `lease_ttl` (100 ms to 24 hours: the length of a lease when the worker names none);
 /// `max_attempts` (1 to 10000); `max_lost_leases` (1 to 10000); `backoff_base` and `backoff_max` (0 to 10 years);
 /// `max_runtime` (100 ms to 10 years: heartbeats never extend a lease beyond it; NULL: no bound); `on_lost` (requeue,
-/// requeue_unstarted or fail); `on_final_queue` and `on_final_states` (not yet served: must be NULL).
+/// requeue_unstarted or fail); `on_final_queue` (a queue that is told of every end in this one: whoever ends a task creates in
+/// the same transaction a task there, named `on_final`, with the ended task's id as its key and {task_id, queue, key, name, state,
+/// reason, run_id, item_index} as its payload; the end of such a task is told to nobody) and `on_final_states` (the terminal states to tell of; NULL: all).
 ///
-/// Errors: 22004, 22023, 23505 (the queue exists; `default` does after install), 0A000 (on_final_queue).
+/// A queue that was dropped comes back with these settings, its finished tasks and their keys.
 ///
-/// Locks: none but the new row's own.
+/// Errors: 22004, 22023, 42704 (no such on_final_queue), 23505 (the queue exists; `default` does after install).
+///
+/// Locks: none but the new row's own, and the on_final_queue against being dropped.
 #[pg_extern(volatile, parallel_unsafe)]
 fn queue_create(
     name: Option<Text>,
@@ -31,10 +36,18 @@ fn queue_create(
     on_final_queue: default!(Option<Text>, "NULL"),
     on_final_states: default!(Option<Elements<String>>, "NULL"),
 ) {
-    let session = Session::verb(c"queue_create()");
+    let session = access::verb(c"queue_create()", &[Operate]);
     let create = || -> Checked<()> {
         let name = args::required_word("name", name)?;
-        unserved(&on_final_queue, &on_final_states)?;
+        access::everywhere(&session, Operate)?;
+        let on_final = match args::optional_word("on_final_queue", on_final_queue)? {
+            Some(other) => Some(OnFinal {
+                states: final_states(on_final_states)?.unwrap_or_else(all_states),
+                queue_id: queues::writable(&session, &other)?.queue_id,
+            }),
+            None if on_final_states.is_some() => return Err(nobody_to_tell()),
+            None => None,
+        };
         let settings = Settings {
             lease_ttl: args::required("lease_ttl", args::ttl("lease_ttl", lease_ttl)?)?,
             max_attempts: args::required("max_attempts", args::max_attempts(max_attempts)?)?,
@@ -46,8 +59,7 @@ fn queue_create(
             backoff_max: args::delay("backoff_max", args::required("backoff_max", backoff_max)?)?,
             max_runtime: runtime(max_runtime)?,
             on_lost: policy(args::required_word("on_lost", on_lost)?)?,
-            on_final_queue: None,
-            on_final_states: None,
+            on_final,
         };
         if name == queues::DEFAULT || !queue::insert(&session, &name, &settings) {
             return Err(Misuse::queue_exists(&name));
@@ -82,15 +94,26 @@ pub fn policy(value: String) -> Checked<String> {
     }
 }
 
-/// Better refused than stored and not heard.
-pub fn unserved(
-    on_final_queue: &Option<Text>,
-    on_final_states: &Option<Elements<String>>,
-) -> Checked<()> {
-    if on_final_queue.is_some() || on_final_states.is_some() {
-        Err(Misuse::not_supported("on_final_queue is not supported yet")
-            .detail("No task would be created when a task of this queue ends."))
-    } else {
-        Ok(())
+/// Terminal states, by their codes.
+pub fn final_states(value: Option<Elements<String>>) -> Checked<Option<Vec<i16>>> {
+    let Some(states) = value else { return Ok(None) };
+    let states = args::terminal_states("on_final_states", states, None)?;
+    if states.is_empty() {
+        return Err(Misuse::bad_value("argument \"on_final_states\" is empty")
+            .detail("It names at least one state."));
     }
+    Ok(Some(states))
+}
+
+pub fn all_states() -> Vec<i16> {
+    let states = State::ALL.into_iter();
+    states
+        .filter(|state| state.is_terminal())
+        .map(State::code)
+        .collect()
+}
+
+pub fn nobody_to_tell() -> Misuse {
+    Misuse::bad_value("argument \"on_final_states\" needs an on_final_queue")
+        .detail("It says of which ends that queue is told.")
 }

@@ -2,10 +2,14 @@
 
 use super::args::Checked;
 use crate::model::ending::OnLost;
+use crate::pg::datum::QueueIds;
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
+use crate::pg::{lock, xact};
 use crate::store::queue::{self, Queue, Settings};
 use pgrx::datum::Interval;
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 /// The queue that exists after install; its row is made at first use, because a row written by the install
 /// script would break the restore of a dump.
@@ -20,25 +24,94 @@ pub fn default_settings() -> Settings {
         backoff_max: Interval::from_micros(600_000_000),
         max_runtime: None,
         on_lost: OnLost::Requeue.name().to_owned(),
-        on_final_queue: None,
-        on_final_states: None,
+        on_final: None,
     }
 }
 
-/// Makes the row of `default` if that is the queue and the row is not there.
-pub fn make_default(session: &Session, name: &str) {
-    if name == DEFAULT {
-        queue::insert(session, name, &default_settings());
-    }
-}
-
-/// The queue to write to.
+/// The queue to write to, held: it cannot be dropped until the transaction ends.
 pub fn writable(session: &Session, name: &str) -> Checked<Queue> {
-    if let Some(queue) = queue::by_name(session, name) {
-        return Ok(queue);
+    writable_among(session, name, session.queues())
+}
+
+/// The same, confined to these queues.
+pub fn writable_among(session: &Session, name: &str, queues: Option<&QueueIds>) -> Checked<Queue> {
+    loop {
+        let held = held_among(session, name, queues);
+        let queue = among(session, name, queues)?;
+        if held == Some(queue.queue_id) {
+            return Ok(queue);
+        }
+        remember(name, queue.queue_id);
     }
-    make_default(session, name);
-    queue::by_name(session, name).ok_or_else(|| Misuse::no_queue(name))
+}
+
+/// The queue of this name, for who creates nothing in it.
+pub fn named(session: &Session, name: &str) -> Checked<Queue> {
+    among(session, name, session.queues())
+}
+
+/// The ids of the queue of this name, dropped or not, for who looks at what has ended there; none, if it is the default
+/// queue before its first use.
+pub fn seen(session: &Session, name: &str) -> Checked<Vec<i32>> {
+    match queue::seen(session, name) {
+        Some(queue_id) if session.may_touch(queue_id) => Ok(vec![queue_id]),
+        None if name == DEFAULT && session.queues().is_none() => Ok(Vec::new()),
+        _ => Err(Misuse::no_queue(name)),
+    }
+}
+
+fn among(session: &Session, name: &str, queues: Option<&QueueIds>) -> Checked<Queue> {
+    let mut queue = queue::by_name(session, name);
+    if queue.is_none() && name == DEFAULT && queues.is_none() {
+        queue::insert(session, name, &default_settings());
+        queue = queue::by_name(session, name);
+    }
+    queue
+        .filter(|queue| queues.is_none_or(|queues| queues.ids().contains(&queue.queue_id)))
+        .ok_or_else(|| Misuse::no_queue(name))
+}
+
+/// Holds the queue of this name, if this backend knows its id, and the caller may touch it. It is a guess: who writes
+/// compares.
+pub fn held(session: &Session, name: &str) -> Option<i32> {
+    held_among(session, name, session.queues())
+}
+
+fn held_among(session: &Session, name: &str, queues: Option<&QueueIds>) -> Option<i32> {
+    let known = IDS
+        .with_borrow(|ids| ids.get(name).copied())
+        .filter(|queue_id| queues.is_none_or(|queues| queues.ids().contains(queue_id)));
+    if let Some(queue_id) = known {
+        hold(session, queue_id);
+    }
+    known
+}
+
+/// Keeps a queue from being dropped until the transaction ends, as PostgreSQL keeps a schema for who creates
+/// something in it: a task is never created in a queue that is gone, however the two race. Under a fixed snapshot, which
+/// would not show that the queue was dropped, 40001 tells.
+pub fn hold(session: &Session, queue_id: i32) {
+    lock::hold_queue(queue_id);
+    if xact::has_fixed_snapshot() {
+        queue::share(session, queue_id);
+    }
+}
+
+/// More queues than this are forgotten rather than remembered.
+const QUEUES: usize = 4_096;
+
+thread_local! {
+    /// The ids of queues: a queue's id never changes.
+    static IDS: RefCell<HashMap<String, i32>> = RefCell::default();
+}
+
+fn remember(name: &str, queue_id: i32) {
+    IDS.with_borrow_mut(|ids| {
+        if ids.len() > QUEUES {
+            ids.clear();
+        }
+        ids.insert(name.to_owned(), queue_id);
+    });
 }
 
 /// Notes a priority at its first use in a queue.

@@ -1,6 +1,8 @@
+use super::access;
 use super::args::{self, Checked, answer};
 use super::overdue::{self, Swept};
 use super::{advance, queues};
+use crate::model::access::Capability::Work;
 use crate::model::limits;
 use crate::model::state::State;
 use crate::pg::datum::{Instant, Jsonb, Text};
@@ -18,7 +20,7 @@ use pgrx::prelude::*;
 /// Arguments: `queue`; `owner` (a name for people; it is no fence); `ttl` (100 ms to 24 hours; NULL: the queue's
 /// lease_ttl); `max_tasks` (1 to 1000).
 ///
-/// Returns no row if nothing was claimable. (While another transaction that writes stays open, a task may be found
+/// Returns no row if nothing was claimable, or the queue is paused. (While another transaction that writes stays open, a task may be found
 /// up to 1 s late.) The token is authority for the outside world once this transaction has committed.
 ///
 /// Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
@@ -47,7 +49,7 @@ fn task_acquire_lease(
         name!(metadata, Jsonb),
     ),
 > {
-    let session = Session::verb(c"task_acquire_lease()");
+    let session = access::verb(c"task_acquire_lease()", &[Work]);
     let acquire = || -> Checked<Vec<Leased>> {
         let queue = args::required_word("queue", queue)?;
         let owner = args::required_word("owner", owner)?;
@@ -87,7 +89,7 @@ fn acquire(
     });
     let Some(open) = queue::open(session, name, overdue, scheduled) else {
         // The default queue exists after install, with nothing in it until its first use.
-        return if name == queues::DEFAULT {
+        return if name == queues::DEFAULT && session.queues().is_none() {
             Ok(Vec::new())
         } else {
             Err(Misuse::no_queue(name))
@@ -98,6 +100,8 @@ fn acquire(
         ttl: ttl.unwrap_or(open.lease_ttl),
         max_runtime: open.max_runtime,
     };
+    let paused =
+        open.paused || xact::has_fixed_snapshot() && queue::is_paused(session, open.queue_id);
     let mut tasks = Vec::new();
     if open.overdue {
         let ready = |task: &&Swept| task.state == State::Ready;
@@ -110,7 +114,7 @@ fn acquire(
             .filter(ready)
             .map(|task| task.task_id)
             .collect();
-        if !again.is_empty() {
+        if !again.is_empty() && !paused {
             tasks = lease::lease(session, again, &taker);
         }
     }
@@ -121,7 +125,8 @@ fn acquire(
         xact::force_id();
         advance::work_off_due(session, open.queue_id);
     }
-    for priority in queue::priorities(open.lanes) {
+    let lanes = if paused { 0 } else { open.lanes };
+    for priority in queue::priorities(lanes) {
         let room = max_tasks - tasks.len() as i32;
         if room == 0 {
             break;

@@ -1,5 +1,7 @@
+use super::access;
 use super::args::{self, Checked, answer};
 use super::{advance, overdue};
+use crate::model::access::Capability::Work;
 use crate::model::ending;
 use crate::model::state::State;
 use crate::pg::datum::{Instant, Jsonb, Text};
@@ -13,7 +15,8 @@ use pgrx::prelude::*;
 ///
 /// Arguments: `task_id`; `owner`; `ttl` (100 ms to 24 hours; NULL: the queue's lease_ttl).
 ///
-/// Outcomes: `not_found`, `terminal`, `held` (by whom, until when), `not_ready` (scheduled or blocked),
+/// Outcomes: `not_found`, `terminal`, `held` (by whom, until when), `not_ready` (scheduled or blocked, or its queue is
+/// paused),
 /// `acquired`. An expired lease may be taken: it counts as lost, unless it was the caller's own; if that was one loss
 /// too many, the task ends and the answer is `terminal`.
 ///
@@ -37,7 +40,7 @@ fn task_acquire_lease_by_id(
         name!(payload, Option<Jsonb>),
     ),
 > {
-    let session = Session::verb(c"task_acquire_lease_by_id()");
+    let session = access::verb(c"task_acquire_lease_by_id()", &[Work]);
     let acquire = || -> Checked<Answer> {
         let task_id = args::required("task_id", task_id)?;
         let owner = args::required_word("owner", owner)?;
@@ -91,6 +94,15 @@ fn acquire(session: &Session, task_id: i64, owner: &str, ttl: Option<Interval>) 
             ..Answer::default()
         };
     }
+    let paused =
+        task.paused || xact::has_fixed_snapshot() && queue::is_paused(session, task.place.queue_id);
+    if paused {
+        return Answer {
+            outcome: "not_ready",
+            state: Some(task.state),
+            ..Answer::default()
+        };
+    }
     match free(session, &task, owner) {
         State::Ready => {}
         state => {
@@ -110,8 +122,8 @@ fn acquire(session: &Session, task_id: i64, owner: &str, ttl: Option<Interval>) 
     let queue = queue::by_name(session, &task.queue).expect("the queue of a live task exists");
     let taker = Taker {
         owner,
-        ttl: ttl.unwrap_or(queue.settings.lease_ttl),
-        max_runtime: queue.settings.max_runtime,
+        ttl: ttl.unwrap_or(queue.lease_ttl),
+        max_runtime: queue.max_runtime,
     };
     let leased = lease::lease(session, vec![task_id], &taker)
         .pop()

@@ -1,3 +1,4 @@
+use super::access;
 use super::args::{self, Checked, answer};
 use crate::model::outcome::needs_current;
 use crate::pg::datum::{Instant, Jsonb, Text};
@@ -35,7 +36,7 @@ fn task_append_event(
         name!(cancel_requested, bool),
     ),
 > {
-    let session = Session::verb(c"task_append_event()");
+    let session = access::verb(c"task_append_event()", access::by_token(lease_token));
     let append = || -> Checked<(&'static str, Option<i64>, Option<Instant>, bool)> {
         let task_id = args::required("task_id", task_id)?;
         let kind = args::kind(args::required_word("kind", kind)?)?;

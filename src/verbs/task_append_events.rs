@@ -1,9 +1,9 @@
+use super::access;
 use super::args::{self, Checked, answer};
 use super::task_append_event::refused;
 use crate::model::limits;
 use crate::pg::datum::{Elements, Jsonb};
 use crate::pg::error::Misuse;
-use crate::pg::session::Session;
 use crate::pg::settings;
 use crate::store::tape;
 use pgrx::prelude::*;
@@ -35,7 +35,7 @@ fn task_append_events(
         name!(last_seq, Option<i64>),
     ),
 > {
-    let session = Session::verb(c"task_append_events()");
+    let session = access::verb(c"task_append_events()", access::by_token(lease_token));
     let append = || -> Checked<(&'static str, Option<i64>, Option<i64>)> {
         let task_id = args::required("task_id", task_id)?;
         let max = limits::MAX_TASKS as usize;

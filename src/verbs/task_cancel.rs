@@ -1,5 +1,7 @@
-use super::advance::{self, Left};
 use super::args::{self, Checked, answer};
+use super::overdue::{self, End};
+use super::{access, advance};
+use crate::model::access::Capability::Control;
 use crate::model::state::State;
 use crate::model::transition::{self, Event};
 use crate::pg::datum::Text;
@@ -26,7 +28,7 @@ fn task_cancel(
     reason: default!(Option<Text>, "NULL"),
     force: default!(Option<bool>, "false"),
 ) -> TableIterator<'static, (name!(outcome, String), name!(state, Option<String>))> {
-    let session = Session::verb(c"task_cancel()");
+    let session = access::verb(c"task_cancel()", &[Control]);
     let cancel = || -> Checked<(&'static str, Option<State>)> {
         let task_id = args::required("task_id", task_id)?;
         let reason = args::optional_word("reason", reason)?;
@@ -56,25 +58,15 @@ fn cancel(
         return ("compensating", Some(task.state));
     };
     if task.state == State::Running && !force {
-        lease::request_cancel(session, task_id, reason, &session.caller_name());
+        lease::request_cancel(session, task_id, reason, &session.caller().name());
         return ("cancel_requested", Some(State::Running));
     }
     xact::make_durable();
     let forced = task.state == State::Running;
-    let report = Report {
-        state,
-        result: None,
-        error: None,
-        reason: Some(reason.unwrap_or(if forced { "forced" } else { "cancelled" })),
-    };
-    lease::end_task(session, task_id, &report, false, false);
-    advance::after(
-        session,
-        &[Left {
-            task_id,
-            ended: Some(State::Cancelled),
-            place: task.place,
-        }],
-    );
+    let reason = reason.unwrap_or(if forced { "forced" } else { "cancelled" });
+    let mut left = Vec::new();
+    let report = Report::because(state, reason);
+    overdue::end(session, &task, End::ByOthers, &report, &mut left);
+    advance::after(session, &left);
     ("cancelled", Some(state))
 }

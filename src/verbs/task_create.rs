@@ -1,5 +1,7 @@
+use super::access;
 use super::args::{self, Checked, answer};
 use super::queues;
+use crate::model::access::Capability::Produce;
 use crate::model::state::State;
 use crate::pg::datum::{Elements, Instant, Jsonb, Text};
 use crate::pg::session::Session;
@@ -41,7 +43,7 @@ fn task_create(
         name!(state, Option<String>),
     ),
 > {
-    let session = Session::verb(c"task_create()");
+    let session = access::verb(c"task_create()", &[Produce]);
     let create = || -> Checked<(&'static str, i64, State)> {
         let new = New {
             queue: args::required_word("queue", queue)?,
@@ -67,8 +69,10 @@ fn task_create(
 fn create(session: &Session, new: &New) -> Checked<(&'static str, i64, State)> {
     xact::force_id();
     loop {
-        if let Some(created) = task::create(session, new) {
-            queues::use_lane(session, created.queue_id, created.lanes, new.priority);
+        if let Some(queue_id) = queues::held(session, &new.queue)
+            && let Some(created) = task::create(session, queue_id, new)
+        {
+            queues::use_lane(session, queue_id, created.lanes, new.priority);
             return Ok(("created", created.task_id, created.state));
         }
         let queue = queues::writable(session, &new.queue)?;
@@ -83,6 +87,6 @@ fn create(session: &Session, new: &New) -> Checked<(&'static str, i64, State)> {
             };
             return Ok((outcome, task_id, state));
         }
-        // The queue was made only now, or the holder of the key was purged between the two statements.
+        // The queue was not known here, or the holder of the key was purged between the two statements.
     }
 }

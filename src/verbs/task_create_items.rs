@@ -1,5 +1,7 @@
+use super::access;
 use super::args::{self, Checked, answer};
 use super::queues;
+use crate::model::access::Capability::Produce;
 use crate::model::limits;
 use crate::pg::datum::{Elements, Jsonb, Text};
 use crate::pg::error::Misuse;
@@ -23,7 +25,7 @@ use pgrx::prelude::*;
 /// large), 55000 (the run is over, another group of it has that successor, or the group's successor is dispatched
 /// and the payloads differ).
 ///
-/// Locks: the run FOR SHARE; waits for another transaction that is creating the same group.
+/// Locks: the run FOR SHARE, with a successor FOR NO KEY UPDATE; waits for another transaction that is creating the same group.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_create_items(
     queue: Option<Text>,
@@ -46,7 +48,7 @@ fn task_create_items(
         name!(state, Option<String>),
     ),
 > {
-    let session = Session::verb(c"task_create_items()");
+    let session = access::verb(c"task_create_items()", &[Produce]);
     let create = || -> Checked<Group> {
         let queue = args::required_word("queue", queue)?;
         let name = args::required_word("name", name)?;
@@ -87,7 +89,13 @@ fn task_create_items(
             (Some(_), Some(other)) => Some(queues::writable(&session, other)?.queue_id),
         };
         if let Some(run_id) = run_id {
-            match step::lock_run(&session, run_id) {
+            // With a successor it excludes who dispatches one of that name.
+            let lock = if successor.is_some() {
+                step::exclude_run
+            } else {
+                step::lock_run
+            };
+            match lock(&session, run_id, session.queues()) {
                 None => return Err(Misuse::no_run(run_id)),
                 Some(step::RUN_RUNNING) => {}
                 Some(_) => {
@@ -109,7 +117,7 @@ fn task_create_items(
             successor_queue_id,
             successor_payload: successor.as_ref().map(|_| successor_payload),
         };
-        let max_attempts = max_attempts.unwrap_or(queue.settings.max_attempts);
+        let max_attempts = max_attempts.unwrap_or(queue.max_attempts);
         create(&session, &new, run_id.is_none(), payloads, max_attempts)
     };
     let group = answer(create());
@@ -141,6 +149,15 @@ fn create(
         let run_id = (!new_run).then_some(new.run_id);
         if let Some(found) = step::find(session, run_id, new.name, new.queue_id, new.key) {
             return existing(session, &found, new, payloads);
+        }
+        if let Some(successor) = new.successor
+            && step::find_dispatch(session, new.run_id, successor).is_some()
+        {
+            return Err(Misuse::wrong_state(format!(
+                "run {} has dispatched successor \"{successor}\"",
+                new.run_id
+            ))
+            .detail("It would never follow this group."));
         }
         if step::insert(session, new) {
             break;
@@ -193,6 +210,13 @@ fn existing(
     new: &NewStep,
     payloads: Vec<Jsonb>,
 ) -> Checked<Group> {
+    if !session.may_touch(found.queue_id) {
+        return Err(Misuse::wrong_state(format!(
+            "run {} has a group \"{}\"",
+            found.run_id, found.name
+        ))
+        .detail("A step of a run has a name of its own."));
+    }
     let same = found.name == new.name && step::same_payloads(session, found.step_id, payloads);
     if !same && found.successor_dispatched {
         return Err(Misuse::wrong_state(format!(

@@ -1,5 +1,7 @@
+use super::access;
 use super::args::{self, Checked, answer};
 use super::queues;
+use crate::model::access::Capability::Produce;
 use crate::model::limits;
 use crate::pg::datum::{Elements, Instant, Jsonb, Text};
 use crate::pg::session::Session;
@@ -38,7 +40,7 @@ fn task_create_many(
         name!(task_id, Option<i64>),
     ),
 > {
-    let session = Session::verb(c"task_create_many()");
+    let session = access::verb(c"task_create_many()", &[Produce]);
     let create = || -> Checked<Vec<(i64, String, Option<i64>)>> {
         let queue = args::required_word("queue", queue)?;
         let payloads = args::payloads(payloads, limits::CREATE_MANY)?;
@@ -63,7 +65,7 @@ fn task_create_many(
             keys,
             priority,
             run_at,
-            max_attempts: max_attempts.unwrap_or(queue.settings.max_attempts),
+            max_attempts: max_attempts.unwrap_or(queue.max_attempts),
         };
         let rows = create(&session, &new);
         queues::use_lane(&session, queue.queue_id, queue.lanes, priority);

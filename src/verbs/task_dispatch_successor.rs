@@ -1,6 +1,8 @@
+use super::access;
 use super::advance::{self, Successor};
 use super::args::{self, Checked, answer};
 use super::queues;
+use crate::model::access::Capability::{Produce, Work};
 use crate::model::limits;
 use crate::pg::datum::{Elements, Jsonb, Text};
 use crate::pg::error::Misuse;
@@ -16,9 +18,12 @@ use pgrx::prelude::*;
 /// own group and scope.
 ///
 /// Outcomes: `not_found`; `already_dispatched` (the same id again); `run_not_active`; `waiting` (the task, an item of its
-/// group, or one of the steps in needs has not ended, or does not exist); `dispatched`. With it the group's counts.
+/// group, or one of the steps in needs has not ended, or does not exist; or a group of the run names this successor and has
+/// not ended); `dispatched`. With it the group's counts.
 ///
-/// Errors: 22004, 22023, 42704 (no such queue), 54000, 55000 (a group of the run has that name).
+/// Needs `work` on the task, and `produce` in the queue.
+///
+/// Errors: 22004, 22023, 42501, 42704 (no such queue), 54000, 55000 (a group of the run has that name).
 ///
 /// Locks: the steps FOR SHARE, in the order of their ids, then the run FOR SHARE; waits for another transaction that is ending the
 /// last item or dispatching the same successor.
@@ -41,7 +46,7 @@ fn task_dispatch_successor(
         name!(cancelled, Option<i32>),
     ),
 > {
-    let session = Session::verb(c"task_dispatch_successor()");
+    let session = access::verb(c"task_dispatch_successor()", &[Work]);
     let dispatch = || -> Checked<(&'static str, Option<i64>, Option<Counts>)> {
         let task_id = args::required("task_id", task_id)?;
         let successor = args::required_word("successor", successor)?;
@@ -57,7 +62,8 @@ fn task_dispatch_successor(
         needs.dedup();
         let max_attempts = args::max_attempts(max_attempts)?;
         xact::force_id();
-        let queue = queues::writable(&session, &queue)?;
+        let targets = access::reach(&session, &[Produce])?;
+        let queue = queues::writable_among(&session, &queue, targets.as_deref())?;
         let Some(scope) = step::scope_of(&session, task_id) else {
             return Ok(("not_found", None, None));
         };
@@ -105,7 +111,7 @@ fn dispatch(
     let ready = match scope.run_id {
         Some(run_id) => {
             let (present, open) = step::lock_needs(session, run_id, scope.step_id, needs);
-            if step::lock_run(session, run_id) != Some(step::RUN_RUNNING) {
+            if step::lock_run(session, run_id, None) != Some(step::RUN_RUNNING) {
                 return Ok(("run_not_active", None));
             }
             present == needed && open == 0
@@ -114,7 +120,12 @@ fn dispatch(
     };
     // Read again: the locks may have waited for the transaction that ended the task.
     let ended = step::scope_of(session, task_id).is_some_and(|scope| scope.ended_as.is_some());
-    if !ready || !ended {
+    // A group's own successor follows that group, with what the group says it carries.
+    let of_a_group = scope
+        .run_id
+        .is_some_and(|run_id| step::names_successor(session, run_id, successor.name))
+        && step::find_dispatch(session, successor.scope_id, successor.name).is_none();
+    if !ready || !ended || of_a_group {
         return Ok(("waiting", None));
     }
     // In this order: a step of that name that another dispatcher has just made comes with its dispatch.

@@ -1,7 +1,7 @@
+use super::access;
 use super::args::{self, Checked, answer};
 use crate::model::limits;
 use crate::pg::datum::{Instant, Jsonb};
-use crate::pg::session::Session;
 use crate::store::tape::{self, Event};
 use pgrx::prelude::*;
 
@@ -29,7 +29,7 @@ fn task_events(
         name!(lease_token, Option<i64>),
     ),
 > {
-    let session = Session::reader();
+    let session = access::reader();
     let events = || -> Checked<Vec<Event>> {
         let task_id = args::required("task_id", task_id)?;
         let after_seq = args::required("after_seq", after_seq)?;

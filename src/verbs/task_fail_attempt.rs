@@ -1,6 +1,8 @@
 use super::args::{self, Checked, answer};
+use super::overdue::{self, End};
 use super::task_finalize::refused;
-use super::{advance, overdue};
+use super::{access, advance};
+use crate::model::access::Capability::Work;
 use crate::model::ending::{self, Ending};
 use crate::model::state::State;
 use crate::pg::datum::{Instant, Jsonb};
@@ -36,7 +38,7 @@ fn task_fail_attempt(
         name!(run_at, Option<Instant>),
     ),
 > {
-    let session = Session::verb(c"task_fail_attempt()");
+    let session = access::verb(c"task_fail_attempt()", &[Work]);
     let fail = || -> Checked<Answer> {
         let task_id = args::required("task_id", task_id)?;
         let token = args::required("lease_token", lease_token)?;
@@ -75,7 +77,7 @@ fn fail(
     };
     let mut left = Vec::new();
     let answer = match ending::failed_attempt(&task.lease) {
-        Ending::End { state, reason } => {
+        Ending::End { state, reason, .. } => {
             let state = overdue::ended(task.state, state);
             let asked = task
                 .cancel_reason
@@ -83,17 +85,10 @@ fn fail(
                 .filter(|_| state == State::Cancelled);
             let reason = asked.unwrap_or(reason);
             let report = Report {
-                state,
-                result: None,
                 error,
-                reason: Some(reason),
+                ..Report::because(state, reason)
             };
-            lease::end_task(session, task_id, &report, true, false);
-            left.push(advance::Left {
-                task_id,
-                ended: Some(state),
-                place: task.place,
-            });
+            overdue::end(session, &task, End::ByLease, &report, &mut left);
             ("finalized", Some(state), None)
         }
         _ => {
@@ -116,7 +111,9 @@ fn fail(
 }
 
 fn explain(session: &Session, task_id: i64, token: i64, error: Option<Jsonb>) -> Option<Answer> {
-    if let Some((kind, run_at, at)) = lease::settled(session, task_id, token)
+    let standing = task::find(session, task_id);
+    if standing.is_some()
+        && let Some((kind, run_at, at)) = lease::settled(session, task_id, token)
         && kind == "retry_scheduled"
     {
         let state = if run_at > at {
@@ -127,7 +124,6 @@ fn explain(session: &Session, task_id: i64, token: i64, error: Option<Jsonb>) ->
         return Some(("retry_scheduled", Some(state), Some(run_at)));
     }
     // A replay of the call that ended it: out of attempts, or cancelled because that was asked.
-    let standing = task::find(session, task_id);
     let cancelled = standing.is_some_and(|standing| {
         standing.found.state == State::Cancelled && standing.cancel_requested
     });

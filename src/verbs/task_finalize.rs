@@ -1,5 +1,7 @@
+use super::access;
 use super::advance::{self, Left};
 use super::args::{self, Checked, answer};
+use crate::model::access::Capability::Work;
 use crate::model::limits;
 use crate::model::outcome::{Refusal, needs_current_or_replay};
 use crate::model::state::State;
@@ -19,7 +21,7 @@ use pgrx::prelude::*;
 /// Outcomes: `not_found`; `already_finalized` (this token ended it with the same values: a replay);
 /// `already_finalized_differently` (this token, other values); `terminal` (somebody else ended it: `state` tells how);
 /// `lease_lost`; `finalized`. An expired lease whose token is still the current one may finalize. `dispatched`: the tasks
-/// this call made ready, at most 100.
+/// this call made ready, at most 100: the next in line for its slot, a successor, what tells of its end (on_final_queue).
 ///
 /// Errors: 22004, 22023 (state), 54000 (result or error too large).
 ///
@@ -41,7 +43,7 @@ fn task_finalize(
         name!(dispatched, Vec<i64>),
     ),
 > {
-    let session = Session::verb(c"task_finalize()");
+    let session = access::verb(c"task_finalize()", &[Work]);
     let finalize = || -> Checked<(Answer, Vec<i64>)> {
         let task_id = args::required("task_id", task_id)?;
         let token = args::required("lease_token", lease_token)?;
@@ -97,7 +99,7 @@ fn task_finalize_many(
         name!(finalized_at, Option<Instant>),
     ),
 > {
-    let session = Session::verb(c"task_finalize_many()");
+    let session = access::verb(c"task_finalize_many()", &[Work]);
     let finalize_many = || -> Checked<Vec<(i64, i64, Answer)>> {
         let leases = args::leases(task_ids, lease_tokens, limits::MAX_TASKS as usize)?;
         let length = ("task_ids", leases.len());
@@ -172,16 +174,17 @@ fn finalize(
 ) -> Answer {
     xact::make_durable();
     loop {
-        if let Some((finalized_at, place)) = lease::finalize(session, task_id, token, report) {
+        if let Some(ended) = lease::finalize(session, task_id, token, report) {
             left.push(Left {
                 task_id,
                 ended: Some(report.state),
-                place,
+                on_final_task_id: ended.on_final_task_id,
+                place: ended.place,
             });
             return Answer {
                 outcome: "finalized",
                 state: Some(report.state),
-                finalized_at: Some(finalized_at),
+                finalized_at: Some(ended.finalized_at),
             };
         }
         if let Some(answer) = refused(session, task_id, token, report) {

@@ -1,6 +1,6 @@
+use super::access;
 use super::args::{self, Checked, answer};
 use crate::pg::datum::{Instant, Jsonb, Text};
-use crate::pg::session::Session;
 use crate::pg::statement::Row;
 use crate::store::task;
 use pgrx::prelude::*;
@@ -52,7 +52,7 @@ fn task_get(
         name!(finalized_at, Option<Instant>),
     ),
 > {
-    let session = Session::reader();
+    let session = access::reader();
     let get = || -> Checked<Option<Task>> {
         Ok(task::get(
             &session,
@@ -110,7 +110,7 @@ fn task_get_by_key(
         name!(finalized_at, Option<Instant>),
     ),
 > {
-    let session = Session::reader();
+    let session = access::reader();
     let get = || -> Checked<Option<Task>> {
         let queue = args::required_word("queue", queue)?;
         let key = args::required_word("key", key)?;

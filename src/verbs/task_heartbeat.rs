@@ -1,4 +1,6 @@
+use super::access;
 use super::args::{self, Checked, answer};
+use crate::model::access::Capability::Work;
 use crate::model::limits;
 use crate::model::outcome::needs_live;
 use crate::pg::datum::{Elements, Instant};
@@ -31,7 +33,7 @@ fn task_heartbeat(
         name!(cancel_requested, bool),
     ),
 > {
-    let session = Session::verb(c"task_heartbeat()");
+    let session = access::verb(c"task_heartbeat()", &[Work]);
     let heartbeat = || -> Checked<Answer> {
         let task_id = args::required("task_id", task_id)?;
         let token = args::required("lease_token", lease_token)?;
@@ -70,7 +72,7 @@ fn task_heartbeat_many(
         name!(cancel_requested, bool),
     ),
 > {
-    let session = Session::verb(c"task_heartbeat_many()");
+    let session = access::verb(c"task_heartbeat_many()", &[Work]);
     let heartbeat_many = || -> Checked<Vec<(i64, i64, Answer)>> {
         let leases = args::leases(task_ids, lease_tokens, limits::MAX_TASKS as usize)?;
         let ttl = args::ttl("ttl", ttl)?;

@@ -1,7 +1,7 @@
+use super::access;
 use super::args::{self, Checked, answer};
 use crate::model::limits;
 use crate::pg::datum::{Jsonb, Text};
-use crate::pg::session::Session;
 use crate::store::task::{self, Item};
 use pgrx::prelude::*;
 
@@ -29,7 +29,7 @@ fn task_items(
         name!(error, Option<Jsonb>),
     ),
 > {
-    let session = Session::reader();
+    let session = access::reader();
     let items = || -> Checked<Vec<Item>> {
         let run_id = args::required("run_id", run_id)?;
         let name = args::required_word("name", name)?;

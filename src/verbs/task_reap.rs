@@ -1,6 +1,8 @@
+use super::access;
 use super::args::{self, Checked, answer};
 use super::overdue::{self, Swept};
 use super::{advance, queues};
+use crate::model::access::Capability::Control;
 use crate::model::limits;
 use crate::pg::datum::Text;
 use crate::pg::error::Misuse;
@@ -25,7 +27,7 @@ fn task_reap(
     max_tasks: default!(Option<i32>, "100"),
     queue: default!(Option<Text>, "NULL"),
 ) -> TableIterator<'static, (name!(task_id, i64), name!(outcome, String))> {
-    let session = Session::verb(c"task_reap()");
+    let session = access::verb(c"task_reap()", &[Control]);
     let reap = || -> Checked<Vec<Swept>> {
         let max_tasks = args::max_rows("max_tasks", max_tasks, limits::MAX_TASKS)?;
         let names = match args::optional_word("queue", queue)? {
@@ -52,7 +54,7 @@ fn reap(session: &Session, max_tasks: i32, names: &[String]) -> Checked<Vec<Swep
         });
         match queue::open(session, name, overdue, scheduled) {
             Some(open) => queues.push((name, open)),
-            None if name == queues::DEFAULT => {}
+            None if name == queues::DEFAULT && session.queues().is_none() => {}
             None => return Err(Misuse::no_queue(name)),
         }
     }

@@ -1,5 +1,7 @@
 use super::args::{self, Checked, answer};
-use super::{advance, overdue};
+use super::overdue::{self, End};
+use super::{access, advance};
+use crate::model::access::Capability::Work;
 use crate::model::outcome::{Refusal, needs_current, needs_current_or_replay};
 use crate::model::state::State;
 use crate::pg::datum::Instant;
@@ -28,7 +30,7 @@ fn task_release(
     delay: default!(Option<Interval>, "'0'"),
     unless_started: default!(Option<bool>, "false"),
 ) -> TableIterator<'static, (name!(outcome, String), name!(run_at, Option<Instant>))> {
-    let session = Session::verb(c"task_release()");
+    let session = access::verb(c"task_release()", &[Work]);
     let release = || -> Checked<(&'static str, Option<Instant>)> {
         let task_id = args::required("task_id", task_id)?;
         let token = args::required("lease_token", lease_token)?;
@@ -61,18 +63,8 @@ fn release(
     let answer = if task.lease.cancel_requested {
         let state = overdue::ended(task.state, State::Cancelled);
         let reason = task.cancel_reason.as_deref().unwrap_or("cancelled");
-        let report = Report {
-            state,
-            result: None,
-            error: None,
-            reason: Some(reason),
-        };
-        lease::end_task(session, task_id, &report, true, false);
-        left.push(advance::Left {
-            task_id,
-            ended: Some(state),
-            place: task.place,
-        });
+        let report = Report::because(state, reason);
+        overdue::end(session, &task, End::ByLease, &report, &mut left);
         ("cancelled", None)
     } else if unless_started && task.lease.started {
         ("started", None)
@@ -94,12 +86,13 @@ fn release(
 }
 
 fn explain(session: &Session, task_id: i64, token: i64) -> Option<(&'static str, Option<Instant>)> {
-    if let Some((kind, run_at, _)) = lease::settled(session, task_id, token)
+    let standing = task::find(session, task_id);
+    if standing.is_some()
+        && let Some((kind, run_at, _)) = lease::settled(session, task_id, token)
         && kind == "released"
     {
         return Some(("released", Some(run_at)));
     }
-    let standing = task::find(session, task_id);
     let found = standing.as_ref().map(|standing| &standing.found);
     let ended_so = standing.as_ref().is_some_and(|standing| {
         standing.found.state == State::Cancelled && standing.cancel_requested

@@ -1,7 +1,8 @@
+use super::access;
 use super::args::{self, Checked, answer};
+use crate::model::access::Capability::Work;
 use crate::model::outcome::{Refusal, needs_live};
 use crate::pg::error::Misuse;
-use crate::pg::session::Session;
 use crate::store::{lease, task};
 use pgrx::prelude::*;
 
@@ -15,7 +16,7 @@ use pgrx::prelude::*;
 /// Locks: the task FOR KEY SHARE; the clock is read once it is held.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_require_lease(task_id: Option<i64>, lease_token: Option<i64>) {
-    let session = Session::verb(c"task_require_lease()");
+    let session = access::verb(c"task_require_lease()", &[Work]);
     let require = || -> Checked<()> {
         let task_id = args::required("task_id", task_id)?;
         let token = args::required("lease_token", lease_token)?;

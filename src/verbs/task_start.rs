@@ -1,15 +1,16 @@
+use super::access;
 use super::args::{self, Checked, answer};
+use crate::model::access::Capability::Work;
 use crate::model::outcome::{Refusal, may_start};
 use crate::pg::datum::Instant;
-use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::{lease, task};
 use pgrx::prelude::*;
 
 /// Tells that the holder of the lease has begun the work: tells dispatched from begun. Optional.
 ///
-/// Arguments: `task_id`; `lease_token`; `ttl` (100 ms to 24 hours from now; NULL: the queue's lease_ttl). The
-/// lease is never shortened.
+/// Arguments: `task_id`; `lease_token`; `ttl` (100 ms to 24 hours from now; NULL: the queue's lease_ttl, also
+/// if the lease was acquired for less). The lease is never shortened.
 ///
 /// Outcomes: `not_found`, `terminal`, `lease_lost`, `lease_expired`, `already_started`, `started`.
 ///
@@ -28,7 +29,7 @@ fn task_start(
         name!(lease_expires_at, Option<Instant>),
     ),
 > {
-    let session = Session::verb(c"task_start()");
+    let session = access::verb(c"task_start()", &[Work]);
     let start = || -> Checked<(&'static str, Option<Instant>)> {
         let task_id = args::required("task_id", task_id)?;
         let token = args::required("lease_token", lease_token)?;

@@ -186,7 +186,7 @@ fn functions_of(source: &str) -> Result<Vec<Function>> {
         } else if line.is_empty() || line.starts_with("//") {
             // Neither ends a run of comments and attributes.
         } else {
-            if attributes.contains("#[pg_extern") {
+            if attributes.contains("#[pg_extern") && !attributes.contains("sql = false") {
                 let name = quoted(&attributes, "name")
                     .or_else(|| name_of(line))
                     .with_context(|| format!("no function follows #[pg_extern]: {line}"))?;

@@ -1,31 +1,19 @@
--- Who may call; whose names and settings a function goes by.
+-- Whose names and settings a function goes by, and where it is installed. Who may call what is tested in
+-- capability_matrix and capability_roles.
 
 SELECT queue_create('q');
 CREATE ROLE regress_worker;
 CREATE ROLE regress_app;
-GRANT regress_worker TO regress_app;
 CREATE SCHEMA evil AUTHORIZATION regress_worker;
+SELECT baton_grant('regress_worker', c, 'q') FROM unnest(ARRAY['produce', 'work', 'observe', 'control', 'operate']) c;
 
--- Without EXECUTE: nothing, not even an error of its own.
-SET ROLE regress_worker;
-SELECT * FROM task_create('q');
-SELECT * FROM task_create(NULL);
-SELECT * FROM task_acquire_lease('q', 'w');
-SELECT * FROM task_get(1);
-SELECT * FROM baton_check();
-SELECT queue_create('mine');
-SELECT * FROM baton.queue_stats;
-SELECT * FROM baton.task;
-SELECT nextval('baton.token_seq');
-RESET ROLE;
-
--- With EXECUTE it works, on tables that the caller still cannot touch.
-GRANT EXECUTE ON FUNCTION task_create, task_acquire_lease, task_acquire_lease_by_id, task_start, task_heartbeat, task_append_event, task_finalize, task_cancel, task_release, task_get, task_events, task_create_items, task_require_lease TO regress_worker;
+-- A function works on tables that its caller cannot touch.
 SET ROLE regress_worker;
 SELECT outcome FROM task_create('q', key => 'k');
 SELECT task_id AS t, lease_token AS l FROM task_acquire_lease('q', 'w') \gset
 SELECT outcome FROM task_heartbeat(:t, :l, '1 min');
 SELECT * FROM baton.task;
+SELECT nextval('baton.token_seq');
 SELECT current_user;
 RESET ROLE;
 -- The role on the tape is the caller's: SET ROLE counts, and so does a SECURITY DEFINER function of the application.
@@ -38,32 +26,51 @@ RESET ROLE;
 SELECT body ->> 'role' AS role FROM task_events(:t) WHERE kind = 'cancel_requested';
 SELECT outcome FROM task_finalize(:t, :l, 'cancelled');
 
--- A role that may use nothing but its own things cannot come between: hostile names in its search path, and temporary ones.
+-- A role cannot come between with what is its own: hostile names in its search path, and temporary ones.
 SET ROLE regress_worker;
 SET search_path = pg_temp, evil, public, pg_catalog;
 CREATE TEMP TABLE task (task_id bigint, payload jsonb);
 CREATE TEMP TABLE task_live (task_id bigint);
 CREATE TEMP TABLE queue (name text);
+CREATE TEMP TABLE capability (role_name text, capability text, queue_id int);
+INSERT INTO capability VALUES ('regress_worker', 'operate', NULL);
 CREATE TEMP TABLE pg_class (oid oid);
-CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'hijacked by %', current_user; END $$;
-CREATE FUNCTION evil.nextval(text) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'hijacked by %', current_user; END $$;
-CREATE FUNCTION evil.jsonb_build_object(text, text, text, int) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'hijacked by %', current_user; END $$;
-CREATE FUNCTION evil.eq(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'hijacked by %', current_user; END $$;
+CREATE TEMP TABLE pg_extension (oid oid, extname name);
+CREATE DOMAIN pg_temp.int8 AS text;
+CREATE TYPE pg_temp.jsonb AS ENUM ('hijacked');
+CREATE FUNCTION evil.hijack() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'hijacked by %', current_user; END $$;
+CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS 'SELECT evil.hijack()::timestamptz';
+CREATE FUNCTION evil.nextval(text) RETURNS bigint LANGUAGE sql AS 'SELECT evil.hijack()::bigint';
+CREATE FUNCTION evil.coalesce(text, text) RETURNS text LANGUAGE sql AS 'SELECT evil.hijack()';
+CREATE FUNCTION evil.cardinality(text[]) RETURNS int LANGUAGE sql AS 'SELECT evil.hijack()::int';
+CREATE FUNCTION evil.jsonb_build_object(text, text, text, int) RETURNS pg_catalog.jsonb LANGUAGE sql AS 'SELECT evil.hijack()::pg_catalog.jsonb';
+CREATE FUNCTION evil._queues_seen() RETURNS int[] LANGUAGE sql AS 'SELECT NULL::int[]';
+CREATE FUNCTION evil.eq(bigint, bigint) RETURNS boolean LANGUAGE sql AS 'SELECT evil.hijack()::boolean';
 CREATE OPERATOR evil.= (FUNCTION = evil.eq, LEFTARG = bigint, RIGHTARG = bigint);
-CREATE FUNCTION evil.plus(bigint, int) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'hijacked by %', current_user; END $$;
+CREATE FUNCTION evil.any(int, int) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE OPERATOR evil.= (FUNCTION = evil.any, LEFTARG = int, RIGHTARG = int);
+CREATE FUNCTION evil.plus(bigint, int) RETURNS bigint LANGUAGE sql AS 'SELECT evil.hijack()::bigint';
 CREATE OPERATOR evil.+ (FUNCTION = evil.plus, LEFTARG = bigint, RIGHTARG = int);
 SELECT outcome FROM task_create('q', '{"n": 2}', key => 'k2');
 SELECT task_id AS t, lease_token AS l, payload FROM task_acquire_lease('q', 'w') \gset
 SELECT outcome FROM task_start(:t, :l);
 SELECT outcome, seq FROM task_append_event(:t, 'note', '1', :l, 'once');
+SELECT outcome FROM task_annotate(:t, '{"a": 1}', :l);
 SELECT task_require_lease(:t, :l);
 SELECT outcome FROM task_release(:t, :l);
 SELECT outcome FROM task_acquire_lease_by_id(:t, 'w');
 SELECT outcome FROM task_cancel(:t, force => true);
+SELECT outcome FROM task_redrive(:t);
 SELECT state FROM task_get(:t);
+SELECT count(*) FROM task_list('q', ARRAY['cancelled']);
 SELECT count(*) FROM task_events(:t);
-SELECT outcome FROM task_create_items('q', 'g', ARRAY['1', '2']::jsonb[], max_parallel => 1, successor => 's');
+SELECT queue, ready FROM baton.queue_stats;
+SELECT outcome FROM task_create_items('q', 'g', ARRAY['1', '2']::pg_catalog.jsonb[], max_parallel => 1, successor => 's');
 SELECT DISTINCT f.outcome FROM task_acquire_lease('q', 'w', max_tasks => 9) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT queue_pause('q'), queue_resume('q'), queue_alter('q', max_attempts => 2);
+SELECT tasks FROM baton_purge('0', queue => 'q', states => ARRAY['cancelled']);
+-- Neither does it have what its own table says.
+SELECT queue_create('q2');
 -- The search path is the caller's own again.
 SHOW search_path;
 SELECT count(*) FROM task;
@@ -74,8 +81,8 @@ RESET ROLE;
 SET ROLE regress_worker;
 SET search_path = evil, public, pg_catalog;
 SELECT outcome FROM task_create('q', key => 'k3');
-SELECT task_id AS t, lease_token AS l FROM task_acquire_lease('q', 'w') \gset
-SELECT outcome FROM task_finalize(:t, :l, 'completed');
+SELECT DISTINCT f.outcome FROM task_acquire_lease('q', 'w', max_tasks => 9) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT queue FROM baton.queue_stats;
 -- An error leaves role and settings as they were.
 SELECT * FROM task_create('nowhere');
 SELECT current_user;
@@ -83,11 +90,23 @@ SHOW search_path;
 RESET search_path;
 -- A trigger of the caller's own table fires as the caller.
 CREATE TEMP TABLE mine (outcome text, role text DEFAULT current_user);
+CREATE FUNCTION pg_temp.fired() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.role := NEW.role || ', ' || current_user; RETURN NEW; END $$;
+CREATE TRIGGER fired BEFORE INSERT ON mine FOR EACH ROW EXECUTE FUNCTION pg_temp.fired();
 INSERT INTO mine (outcome) SELECT outcome FROM task_create('q');
 SELECT * FROM mine;
 RESET ROLE;
+-- The owner, too, grants by the right names.
+SET search_path = pg_temp, public;
+CREATE TEMP TABLE capability (role_name text, capability text, queue_id int);
+CREATE TEMP TABLE pg_proc (oid oid, proname name);
+SELECT baton_grant('regress_app', 'observe', 'q');
+RESET search_path;
+SET ROLE regress_app;
+SELECT queue FROM baton.queue_stats;
+RESET ROLE;
 
 -- The API in a schema of its own.
+DROP OWNED BY regress_app;
 DROP EXTENSION pg_baton;
 CREATE SCHEMA "Baton API";
 CREATE EXTENSION pg_baton WITH SCHEMA "Baton API";

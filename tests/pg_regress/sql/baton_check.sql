@@ -23,6 +23,13 @@ SELECT task_id AS i1 FROM task_items(:run, 'g', 0, 1) \gset
 SELECT outcome FROM task_cancel(:i0);
 SELECT run_id AS run2, task_id AS j FROM task_create_items('q', 'g', ARRAY['0']::jsonb[], successor => 's') \gset
 SELECT outcome FROM task_cancel(:j);
+SELECT queue_create('ends');
+SELECT queue_create('told', on_final_queue => 'ends');
+SELECT task_id AS told FROM task_create('told') \gset
+SELECT outcome FROM task_cancel(:told);
+SELECT task_id AS tells FROM task_get_by_key('ends', :'told') \gset
+SELECT outcome, task_id AS again FROM task_redrive(:told) \gset
+SELECT outcome FROM task_annotate(:again, '{"a": 1}');
 SELECT * FROM baton_check();
 SELECT * FROM baton_check(true);
 
@@ -102,6 +109,12 @@ SELECT * FROM broken('UPDATE baton.slot_key SET capacity = 1');
 SELECT * FROM broken(format('UPDATE baton.slot SET holder = %s WHERE holder = %s', :done, :i1));
 \echo S2: ready without a slot, and S4: a free slot while others wait
 SELECT * FROM broken(format('UPDATE baton.slot SET holder = NULL WHERE holder = %s', :i1));
+\echo F1: what tells of an end is not there
+SELECT * FROM broken(format('WITH t AS (DELETE FROM baton.task_live WHERE task_id = %s) DELETE FROM baton.task WHERE task_id = %1$s', :tells));
+\echo F1: told before the end
+SELECT * FROM broken(format('UPDATE baton.task SET on_final_of = %s WHERE task_id = %s', :again, :tells));
+\echo V1: a task waits in a queue that was dropped
+SELECT * FROM broken('UPDATE baton.queue SET dropped_at = now() WHERE name = ''ends''');
 \pset format aligned
 \t
 

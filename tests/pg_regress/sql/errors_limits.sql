@@ -25,6 +25,19 @@ SELECT * FROM task_dispatch_successor(:t, '', 'q');
 SELECT * FROM task_dispatch_successor(:t, 's', 'q', needs => ARRAY['']);
 SELECT * FROM task_get_by_key('q', '');
 SELECT * FROM task_items(1, '');
+SELECT * FROM task_list(repeat('q', 256));
+SELECT * FROM task_list(name => '');
+SELECT * FROM task_list(owner => repeat('ä', 128));
+SELECT count(*) FROM task_list(name => repeat('n', 255), owner => repeat('ä', 127));
+SELECT * FROM task_reap_owner('', 1);
+SELECT * FROM task_reap_owner('w', 1, repeat('ä', 128));
+SELECT queue_create('new', on_final_queue => repeat('q', 256));
+SELECT queue_alter('q', on_final_queue => repeat('q', 256));
+SELECT queue_pause('');
+SELECT queue_resume(repeat('q', 256));
+SELECT queue_drop('');
+SELECT * FROM queue_redrive('');
+SELECT * FROM baton_purge('0', queue => repeat('q', 256));
 
 -- Numbers.
 SELECT * FROM task_create('q', priority => 10);
@@ -37,6 +50,26 @@ SELECT * FROM task_acquire_lease('q', 'w', max_tasks => 1001);
 SELECT * FROM task_events(:t, max_events => 0);
 SELECT * FROM task_events(:t, max_events => 2147483647);
 SELECT * FROM task_items(1, 'g', max_items => 0);
+SELECT * FROM task_list(max_tasks => 1001);
+SELECT * FROM task_list(max_tasks => 0);
+SELECT * FROM task_reap_owner('w', 1, max_tasks => 1001);
+SELECT * FROM task_reap_owner('w', 1, max_tasks => -1);
+SELECT * FROM queue_redrive('q', max_tasks => 1001);
+SELECT * FROM queue_redrive('q', max_tasks => 0);
+SELECT * FROM baton_purge('0', 100001);
+SELECT * FROM baton_purge('0', 0);
+
+-- States: names of an enumeration, in one dimension, at most 1000.
+SELECT * FROM task_list(states => '{finished}');
+SELECT * FROM task_list(states => array_fill('ready'::text, ARRAY[1001]));
+SELECT * FROM task_list(states => ARRAY[repeat('x', 10000000)]);
+SELECT * FROM queue_redrive('q', '{running}');
+SELECT * FROM queue_redrive('q', '{completed}');
+SELECT * FROM baton_purge('0', states => '{failed,running}');
+SELECT * FROM baton_purge('0', states => '{{failed},{cancelled}}');
+SELECT queue_create('new', on_final_queue => 'q', on_final_states => '{scheduled}');
+SELECT queue_create('new', on_final_queue => 'q', on_final_states => array_fill('failed'::text, ARRAY[1001]));
+SELECT queue_alter('q', on_final_queue => 'q', on_final_states => '{}');
 
 -- Times.
 SELECT * FROM task_acquire_lease('q', 'w', '99 ms');
@@ -51,10 +84,15 @@ SELECT * FROM task_create('q', run_at => 'infinity');
 SELECT * FROM task_create('q', run_at => '-infinity');
 SELECT * FROM task_create_many('q', ARRAY['1']::jsonb[], run_at => 'infinity');
 SELECT outcome, state FROM task_create('q', run_at => '294000-01-01');
+SELECT * FROM baton_purge('-1 ms');
+SELECT * FROM baton_purge('11 years');
+SELECT queue_alter('q', max_runtime => '99 ms');
+SELECT queue_alter('q', max_runtime => '-1 s');
 
 -- JSON.
 SELECT * FROM task_create('q', metadata => '[]');
 SELECT * FROM task_create('q', metadata => 'null');
+SELECT * FROM task_annotate(:t, '[]');
 SET pg_baton.max_payload_bytes = '1kB';
 SELECT outcome FROM task_create('q', to_jsonb(repeat('x', 1000)));
 SELECT outcome FROM task_create('q', to_jsonb(repeat('x', 1100)));
@@ -70,6 +108,7 @@ SELECT * FROM task_fail_attempt(:t, :l, to_jsonb(repeat('x', 1100)));
 SELECT * FROM task_append_event(:t, 'kind', to_jsonb(repeat('x', 1100)));
 SELECT * FROM task_append_events(:t, ARRAY['kind'], ARRAY[to_jsonb(repeat('x', 1100))]);
 SELECT * FROM task_dispatch_successor(:t, 's', 'q', to_jsonb(repeat('x', 1100)));
+SELECT * FROM task_annotate(:t, jsonb_build_object('x', repeat('x', 1100)));
 \set VERBOSITY verbose
 RESET pg_baton.max_payload_bytes;
 SHOW pg_baton.max_payload_bytes;
@@ -93,6 +132,13 @@ SELECT outcome FROM unnest(ARRAY[0, -1, 9223372036854775807, -922337203685477580
 SELECT outcome FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808]) token, task_heartbeat(:t, token);
 SELECT count(*) FROM task_events(:t, 9223372036854775807);
 SELECT count(*) FROM task_events(:t, -1);
+SELECT outcome, count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808]) id, task_redrive(id) GROUP BY 1;
+SELECT outcome, count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808]) id, task_annotate(id, '{}') GROUP BY 1;
+SELECT outcome, count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808]) token, task_annotate(:t, '{}', token) GROUP BY 1;
+SELECT count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808]) id, task_annotations(id);
+SELECT count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808]) id, task_list(run_id => id);
+SELECT count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808]) token, task_reap_owner('nobody', token);
+SELECT count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808]) id, queue_redrive('q', after_task_id => id);
 
 -- All settings are a superuser's.
 CREATE ROLE regress_user;
@@ -112,11 +158,29 @@ SELECT * FROM task_heartbeat(:t, :l);
 ROLLBACK TO s;
 SELECT * FROM task_acquire_lease('q', 'w');
 ROLLBACK TO s;
+SELECT * FROM task_annotate(:t, '{"a": 1}');
+ROLLBACK TO s;
+SELECT * FROM task_redrive(:t);
+ROLLBACK TO s;
+SELECT * FROM queue_redrive('q');
+ROLLBACK TO s;
+SELECT * FROM task_reap_owner('w', 9007199254740991);
+ROLLBACK TO s;
+SELECT queue_pause('q');
+ROLLBACK TO s;
+SELECT queue_resume('q');
+ROLLBACK TO s;
+SELECT queue_drop('q');
+ROLLBACK TO s;
+SELECT * FROM baton_purge('0');
+ROLLBACK TO s;
 \set VERBOSITY verbose
 SELECT state FROM task_get(:t);
 SELECT kind FROM task_events(:t);
 SELECT state FROM task_get_by_key('q', 'k');
 SELECT * FROM task_items(1, 'g');
+SELECT count(*) FROM task_list('q', '{running}');
+SELECT count(*) FROM task_annotations(:t);
 SELECT * FROM baton_check(true);
 COMMIT;
 

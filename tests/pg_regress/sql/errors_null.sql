@@ -12,9 +12,10 @@ BEGIN
             WHEN name IN ('queue', 'successor_queue') THEN '''q'''
             WHEN name IN ('payloads', 'bodies', 'results', 'errors') THEN 'ARRAY[''{}'']::jsonb[]'
             WHEN name = 'slot_keys' OR name LIKE 'on_final%' THEN 'NULL'
-            WHEN name = 'states' THEN '''{completed}'''
+            WHEN name = 'states' THEN '''{failed}'''
             WHEN name = 'state' THEN '''completed'''
             WHEN name = 'on_lost' THEN '''fail'''
+            WHEN name = 'capability' THEN '''work'''
             WHEN type = 'text[]' THEN '''{word}'''
             WHEN type = 'bigint[]' THEN '''{1}'''
             WHEN type = 'text' THEN '''word'''
@@ -37,10 +38,7 @@ END $$;
 -- The arguments that must not be NULL: those without a NULL default.
 SELECT p.proname AS function, a.name AS argument, call_with_null(p.oid, a.n::int) AS answer
 FROM pg_proc p, unnest(p.proargnames) WITH ORDINALITY a (name, n)
-WHERE p.proname IN ('baton_check', 'queue_alter', 'queue_create', 'task_acquire_lease', 'task_acquire_lease_by_id', 'task_append_event',
-    'task_append_events', 'task_cancel', 'task_create', 'task_create_items', 'task_create_many', 'task_dispatch_successor', 'task_events',
-    'task_fail_attempt', 'task_finalize', 'task_finalize_many', 'task_get', 'task_get_by_key', 'task_heartbeat', 'task_heartbeat_many',
-    'task_items', 'task_reap', 'task_release', 'task_require_lease', 'task_start')
+WHERE p.pronamespace = 'public'::regnamespace AND p.proname ~ '^(task|queue|baton)_'
   AND a.n <= p.pronargs AND coalesce(pg_get_function_arg_default(p.oid, a.n::int), '') NOT LIKE 'NULL%'
 ORDER BY p.proname COLLATE "C", a.n;
 -- The others may be: none of these is a NULL error.

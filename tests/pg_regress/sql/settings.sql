@@ -32,6 +32,32 @@ BEGIN
     RETURN QUERY SELECT 20, string_agg(p.outcome, ' ') FROM task_reap(10, q) p;
     RETURN QUERY SELECT 21, concat_ws(' ', s.scheduled, s.blocked, s.ready, s.running) FROM baton.queue_stats s WHERE s.queue = q;
     RETURN QUERY SELECT 22, count(*)::text FROM baton_check(true);
+    -- Ends that are told of, annotations, redrives, lists, a pause, a dead owner, a purge.
+    PERFORM queue_create(q || ' ends', max_attempts => 9);
+    PERFORM queue_alter(q, on_final_queue => q || ' ends', on_final_states => '{cancelled,failed,quarantined}');
+    SELECT c.task_id INTO t FROM task_create(q, '{"f": 2.50}', name => 'redriven', priority => 9, metadata => '{"a": 1.50}') c;
+    RETURN QUERY SELECT 23, (SELECT outcome FROM task_annotate(t, '{"b": [1e2, "\u00e4"]}')) || (SELECT outcome FROM task_annotate(t, '{"a": 1.5}')) || (SELECT outcome FROM task_annotate(t, '{"a": null}', 1));
+    RETURN QUERY SELECT 24, string_agg(concat_ws(' ', a.role, a.metadata, a.at <= clock_timestamp()), ', ') FROM task_annotations(t) a;
+    RETURN QUERY SELECT 25, concat_ws(' ', c.outcome, c.state) FROM task_cancel(t, 'why') c;
+    RETURN QUERY SELECT 26, concat_ws(' ', n.name, n.state, n.max_attempts, n.payload - '{task_id,queue}'::text[], n.payload ->> 'task_id' = t::text, n.payload ->> 'queue' = q) FROM task_get_by_key(q || ' ends', t::text) n;
+    SELECT d.task_id INTO t2 FROM task_redrive(t) d;
+    RETURN QUERY SELECT 27, concat_ws(' ', g.state, g.payload, g.metadata, g.name, g.priority, g.redrive_of = t) FROM task_get(t2) g;
+    RETURN QUERY SELECT 28, concat_ws(' ', d.outcome, d.task_id = t2) FROM task_redrive(t) d;
+    RETURN QUERY SELECT 29, string_agg(concat_ws(' ', l.name, l.state, l.metadata), ', ') FROM task_list(q, '{cancelled,ready,failed}', max_tasks => 4) l;
+    RETURN QUERY SELECT 30, string_agg(l.state, ' ') FROM task_list(q, before_task_id => t, max_tasks => 3) l;
+    RETURN QUERY SELECT 31, string_agg(concat_ws(' ', l.name, l.item_index), ', ') FROM task_list(run_id => r) l;
+    PERFORM queue_pause(q);
+    RETURN QUERY SELECT 32, count(*) || ' ' || (SELECT outcome FROM task_acquire_lease_by_id(t2, 'w')) FROM task_acquire_lease(q, 'w');
+    PERFORM queue_resume(q);
+    RETURN QUERY SELECT 33, a.outcome FROM task_acquire_lease_by_id(t2, q || ' dead') a;
+    PERFORM queue_alter(q, on_lost => 'fail');
+    RETURN QUERY SELECT 34, string_agg(concat_ws(' ', p.outcome, p.task_id = t2), ', ') FROM task_reap_owner(q || ' dead', 9007199254740991, 'gone') p;
+    RETURN QUERY SELECT 35, string_agg(concat_ws(' ', l.name, l.state, l.reason), ', ') FROM task_list(q, '{failed,cancelled}') l;
+    RETURN QUERY SELECT 36, count(*) || ' ' || count(g.redrive_of) FROM queue_redrive(q, max_tasks => 1) d LEFT JOIN LATERAL task_get(d.task_id) g ON true;
+    RETURN QUERY SELECT 37, concat_ws(' ', p.tasks, p.events, p.more) FROM baton_purge('0', 3, q, '{cancelled}') p;
+    RETURN QUERY SELECT 38, concat_ws(' ', p.tasks, p.events, p.more) FROM baton_purge('0', 100, q) p;
+    RETURN QUERY SELECT 39, count(*)::text FROM task_list(q);
+    RETURN QUERY SELECT 40, count(*)::text FROM baton_check(true);
 END $$;
 
 CREATE TABLE told AS SELECT 'default'::text AS settings, * FROM story('default settings');

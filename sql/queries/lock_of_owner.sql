@@ -1,0 +1,17 @@
+-- The same for up to $3 leases of an owner, expired or not, with a token up to $2. Locks the tasks FOR UPDATE, skipping
+-- what others hold.
+WITH locked AS MATERIALIZED (
+    SELECT * FROM baton.task_live
+    WHERE state = 3 AND owner = $1 AND lease_token <= $2 AND ($4 IS NULL OR queue_id = ANY ($4))
+    ORDER BY task_id LIMIT $3
+    FOR UPDATE SKIP LOCKED
+), k AS MATERIALIZED (
+    SELECT locked.*, baton._clock() AS now FROM locked
+)
+SELECT k.task_id, k.queue_id, k.step_id, k.slot_key, k.shard, k.state, k.owner, k.lease_expires_at, k.attempt, k.lost_leases,
+    k.started_at IS NOT NULL, k.cancel_requested_at IS NOT NULL, k.cancel_reason,
+    k.lease_expires_at <= k.now, coalesce(k.lease_expires_at >= k.leased_at + q.max_runtime, false), coalesce(k.run_at <= k.now, true),
+    t.max_attempts, q.name, q.max_lost_leases, q.on_lost, q.backoff_base, q.backoff_max, q.paused_at IS NOT NULL
+FROM k
+JOIN baton.task t USING (task_id)
+JOIN baton.queue q ON q.queue_id = k.queue_id

@@ -1,0 +1,32 @@
+-- Removes a run ($1), locked FOR UPDATE by this transaction, whose tasks $2 have all ended, with all that belongs to it.
+-- Returns how many events their tapes had. Locks their rows as DELETE does.
+WITH old AS MATERIALIZED (
+    SELECT d.task_id, d.last_seq FROM unnest($2) AS u (task_id) JOIN baton.task_done d USING (task_id)
+), done AS (
+    DELETE FROM baton.task_done d USING old o WHERE d.task_id = o.task_id
+), task AS (
+    DELETE FROM baton.task t USING old o WHERE t.task_id = o.task_id
+), event AS (
+    DELETE FROM baton.event e USING old o WHERE e.tape_id = o.task_id
+), annotation AS (
+    DELETE FROM baton.annotation a USING old o WHERE a.task_id = o.task_id
+), redrive AS (
+    DELETE FROM baton.redrive r USING old o WHERE r.task_id = o.task_id
+), step AS (
+    DELETE FROM baton.step WHERE run_id = $1 RETURNING step_id
+), step_count AS (
+    DELETE FROM baton.step_count c USING step s WHERE c.step_id = s.step_id
+), slot AS (
+    DELETE FROM baton.slot l USING step s WHERE l.slot_key = s.step_id
+), slot_key AS (
+    DELETE FROM baton.slot_key k USING step s WHERE k.slot_key = s.step_id
+), due AS (
+    DELETE FROM baton.due u USING step s WHERE u.slot_key = s.step_id
+), dispatch AS (
+    DELETE FROM baton.dispatch WHERE scope_id = $1
+), tape AS (
+    DELETE FROM baton.event WHERE tape_id = $1 RETURNING seq
+), run AS (
+    DELETE FROM baton.run WHERE run_id = $1
+)
+SELECT coalesce(sum(last_seq), 0)::bigint + (SELECT count(*) FROM tape) FROM old

@@ -1,0 +1,3 @@
+-- Pauses a queue ($2), or resumes it. Takes the row lock of the queue (NO KEY UPDATE).
+UPDATE baton.queue SET paused_at = CASE WHEN $2 THEN coalesce(paused_at, baton._clock()) END
+WHERE queue_id = $1

@@ -1,0 +1,10 @@
+-- What keeps a queue from being dropped: tasks that have not ended, successors that are still to be dispatched
+-- into it, a queue that tells it of its ends. Takes no lock.
+SELECT (SELECT count(*) FROM baton.task_live WHERE queue_id = $1),
+    (SELECT count(*) FROM baton.step s WHERE s.successor_queue_id = $1
+     AND NOT EXISTS (SELECT FROM baton.dispatch d WHERE d.scope_id = s.run_id AND d.successor = s.successor)),
+    q.queue_id, q.name
+FROM (SELECT) one
+LEFT JOIN LATERAL (
+    SELECT queue_id, name FROM baton.queue WHERE on_final_queue_id = $1 AND queue_id <> $1 AND dropped_at IS NULL LIMIT 1
+) q ON true

@@ -1,0 +1,69 @@
+//! Redrives: a new task in the place of one that ended badly.
+
+use crate::model::state::State;
+use crate::pg::session::Session;
+use crate::statements;
+use crate::store::task::state;
+
+statements! {
+    LOCK = "redrive_lock.sql",
+    OF_QUEUE_LOCK = "redrive_of_queue_lock.sql",
+    INSERT = "redrive_insert.sql",
+    FIND = "redrive_find.sql",
+    RUN_IS_OVER = "run_is_over.sql",
+}
+
+/// A task that has ended, kept from being purged.
+pub struct Ended {
+    pub state: State,
+    pub queue_id: i32,
+    pub in_run: bool,
+}
+
+pub fn lock(session: &Session, task_id: i64) -> Option<Ended> {
+    let args = [task_id.into(), session.queues().into()];
+    LOCK.with(|s| {
+        s.write(session, &args).first(|row| Ended {
+            state: state(row),
+            queue_id: row.get(),
+            in_run: row.get(),
+        })
+    })
+}
+
+/// The next tasks of a queue that may be redriven, kept from being purged.
+pub fn lock_of_queue(
+    session: &Session,
+    queue_id: i32,
+    states: Vec<i16>,
+    after: i64,
+    max: i32,
+) -> Vec<i64> {
+    let args = [
+        queue_id.into(),
+        states.into(),
+        after.into(),
+        i64::from(max).into(),
+    ];
+    OF_QUEUE_LOCK.with(|s| s.write(session, &args).all(|row| row.get()))
+}
+
+/// (old task, new task) of those that nobody has redriven yet.
+pub fn insert(session: &Session, task_ids: Vec<i64>) -> Vec<(i64, i64)> {
+    INSERT.with(|s| {
+        s.write(session, &[task_ids.into()])
+            .all(|row| (row.get(), row.get()))
+    })
+}
+
+/// What a task was redriven as.
+pub fn find(session: &Session, task_id: i64) -> Option<i64> {
+    FIND.with(|s| s.write(session, &[task_id.into()]).first(|row| row.get()))
+}
+
+/// Whether the run of a task has ended with all its tasks.
+pub fn run_is_over(session: &Session, task_id: i64) -> bool {
+    RUN_IS_OVER
+        .with(|s| s.write(session, &[task_id.into()]).first(|row| row.get()))
+        .unwrap_or(false)
+}

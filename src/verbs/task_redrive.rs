@@ -1,0 +1,66 @@
+use super::args::{self, Checked, answer};
+use super::{access, queues};
+use crate::model::access::Capability::Control;
+use crate::model::state::State;
+use crate::pg::error::Misuse;
+use crate::pg::session::Session;
+use crate::pg::xact;
+use crate::store::{queue, redrive, task};
+use pgrx::prelude::*;
+
+/// Does a task again that ended badly: a new task in the same queue, with its payload, name, priority and metadata, without a key and
+/// with clean counts, linked to the old one (`redrive_of`), which stays as it is.
+///
+/// Arguments: `task_id`.
+///
+/// Outcomes: `not_found`, `not_terminal`, `completed` (there is nothing to redrive), `already_redriven` (the same new task
+/// again), `run_terminal`, `run_not_paused` (a task of a run has its place there), `redriven`.
+///
+/// Errors: 22004, 42704 (its queue was dropped).
+///
+/// Locks: the ended task FOR KEY SHARE, against a purge; waits for another transaction that redrives it.
+#[pg_extern(volatile, parallel_unsafe)]
+fn task_redrive(
+    task_id: Option<i64>,
+) -> TableIterator<'static, (name!(outcome, String), name!(task_id, Option<i64>))> {
+    let session = access::verb(c"task_redrive()", &[Control]);
+    let redrive = || -> Checked<(&'static str, Option<i64>)> {
+        redrive(&session, args::required("task_id", task_id)?)
+    };
+    let (outcome, task_id) = answer(redrive());
+    TableIterator::once((outcome.to_owned(), task_id))
+}
+
+fn redrive(session: &Session, task_id: i64) -> Checked<(&'static str, Option<i64>)> {
+    xact::force_id();
+    let Some(ended) = redrive::lock(session, task_id) else {
+        return Ok(match task::find(session, task_id) {
+            None => ("not_found", None),
+            Some(_) => ("not_terminal", None),
+        });
+    };
+    if ended.state == State::Completed {
+        return Ok(("completed", None));
+    }
+    if let Some(new) = redrive::find(session, task_id) {
+        return Ok(("already_redriven", Some(new)));
+    }
+    if ended.in_run {
+        // A run without a definition is never paused, and over when all its tasks are.
+        let over = redrive::run_is_over(session, task_id);
+        let outcome = if over {
+            "run_terminal"
+        } else {
+            "run_not_paused"
+        };
+        return Ok((outcome, None));
+    }
+    queues::hold(session, ended.queue_id);
+    if let Some(name) = queue::dropped(session, ended.queue_id) {
+        return Err(Misuse::no_queue(&name));
+    }
+    Ok(match redrive::insert(session, vec![task_id]).pop() {
+        Some((_, new)) => ("redriven", Some(new)),
+        None => ("already_redriven", redrive::find(session, task_id)),
+    })
+}
