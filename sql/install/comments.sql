@@ -39,7 +39,8 @@ there are no more, or from cron; with psql's \watch it shows its progress.
 
 Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
 
-Locks: what it removes, FOR UPDATE SKIP LOCKED. Nothing that runs looks at these rows.$doc$;
+Locks: the ends it removes, FOR UPDATE SKIP LOCKED, and those they tell of; then it waits for who annotates one of the tasks.
+Nothing that runs looks at these rows.$doc$;
 REVOKE ALL ON FUNCTION baton_purge FROM PUBLIC;
 
 COMMENT ON FUNCTION baton_revoke IS $doc$Takes back what baton_grant gave. What was not given is not missed.
@@ -276,7 +277,7 @@ Needs `work` on the task, and `produce` in the queue.
 
 Errors: 22004, 22023, 42501, 42704 (no such queue), 54000, 55000 (a group of the run has that name).
 
-Locks: the steps FOR SHARE, in the order of their ids, then the run FOR SHARE; waits for another transaction that is ending the
+Locks: the run FOR SHARE, then the steps FOR SHARE, in the order of their ids (without a run the ended task FOR KEY SHARE); waits for another transaction that is ending the
 last item or dispatching the same successor.$doc$;
 REVOKE ALL ON FUNCTION task_dispatch_successor FROM PUBLIC;
 

@@ -76,8 +76,6 @@ CREATE TABLE baton.task (
     run_id        bigint,
     step_id       bigint,
     redrive_of    bigint,
-    -- The task whose end it tells of.
-    on_final_of   bigint,
     created_at    timestamptz NOT NULL,
     queue_id      int NOT NULL,
     max_attempts  int NOT NULL,
@@ -97,6 +95,8 @@ CREATE TABLE baton.task_live (
     step_id              bigint,
     -- The key whose slot it must hold to be ready: a step with max_parallel.
     slot_key             bigint,
+    -- The task whose end it tells of.
+    on_final_of          bigint,
     -- Its place in line, drawn anew whenever it gets in line (ready, or blocked for a slot).
     ready_seq            bigint NOT NULL,
     ready_at             timestamptz,
@@ -146,6 +146,8 @@ CREATE TABLE baton.task_done (
     -- Where it stood: its group, its slot and its counter went on from here.
     step_id              bigint,
     slot_key             bigint,
+    -- The task whose end it tells of.
+    on_final_of          bigint,
     -- The task that tells of this end, in the queue's on_final_queue; NULL: nobody asked, or it was purged.
     on_final_task_id     bigint,
     queue_id             int NOT NULL,

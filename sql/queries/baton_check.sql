@@ -31,13 +31,23 @@ WITH broken (invariant, object, object_id, detail) AS (
     FROM baton.task_done d
     WHERE $1 AND d.on_final_task_id IS NOT NULL AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = d.on_final_task_id)
     UNION ALL
-    SELECT 'F1', 'task', t.task_id, 'tells of the end of task ' || t.on_final_of || ', which has not ended'
-    FROM baton.task_live l JOIN baton.task t USING (task_id)
-    WHERE t.on_final_of IS NOT NULL AND EXISTS (SELECT FROM baton.task_live s WHERE s.task_id = t.on_final_of)
+    SELECT 'F1', 'task', l.task_id, 'tells of the end of task ' || l.on_final_of || ', which has not ended'
+    FROM baton.task_live l
+    WHERE l.on_final_of IS NOT NULL AND EXISTS (SELECT FROM baton.task_live s WHERE s.task_id = l.on_final_of)
     -- V1: no task waits in a queue that was dropped.
     UNION ALL
     SELECT 'V1', 'task', l.task_id, 'its queue "' || q.name || '" was dropped'
     FROM baton.task_live l JOIN baton.queue q USING (queue_id) WHERE q.dropped_at IS NOT NULL
+    -- L3: nothing is left of what was purged.
+    UNION ALL
+    SELECT DISTINCT 'L3', 'task', a.task_id, 'annotated, and not there' FROM baton.annotation a
+    WHERE $1 AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = a.task_id)
+    UNION ALL
+    SELECT 'L3', 'task', r.task_id, 'redriven, and not there' FROM baton.redrive r
+    WHERE $1 AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = r.task_id)
+    UNION ALL
+    SELECT DISTINCT 'L3', 'scope', d.scope_id, 'has dispatched, and is not there' FROM baton.dispatch d
+    WHERE $1 AND NOT EXISTS (SELECT FROM baton.run r WHERE r.run_id = d.scope_id) AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = d.scope_id)
     -- A1, A2: no token is held twice, and none is beyond the sequence.
     UNION ALL
     SELECT 'A1', 'task', min(l.task_id), 'lease token ' || l.lease_token || ' is held by ' || count(*) || ' tasks' FROM baton.task_live l

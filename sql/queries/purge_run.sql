@@ -8,10 +8,6 @@ WITH old AS MATERIALIZED (
     DELETE FROM baton.task t USING old o WHERE t.task_id = o.task_id
 ), event AS (
     DELETE FROM baton.event e USING old o WHERE e.tape_id = o.task_id
-), annotation AS (
-    DELETE FROM baton.annotation a USING old o WHERE a.task_id = o.task_id
-), redrive AS (
-    DELETE FROM baton.redrive r USING old o WHERE r.task_id = o.task_id
 ), step AS (
     DELETE FROM baton.step WHERE run_id = $1 RETURNING step_id
 ), step_count AS (

@@ -252,6 +252,44 @@ unsafe impl<'fcx, T: 'static> ArgAbi<'fcx> for Elements<T> {
     }
 }
 
+/// A `tid[]`: where rows are, as one statement tells another.
+#[derive(Clone, Copy)]
+pub struct Places(pg_sys::Datum);
+
+impl FromDatum for Places {
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _: pg_sys::Oid,
+    ) -> Option<Self> {
+        (!is_null).then_some(Places(datum))
+    }
+
+    unsafe fn from_datum_in_memory_context(
+        mut memory_context: PgMemoryContexts,
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _: pg_sys::Oid,
+    ) -> Option<Self> {
+        (!is_null).then(|| {
+            // SAFETY: a non-null datum of an array type is a varlena.
+            memory_context.switch_to(|_| unsafe {
+                Places(pg_sys::pg_detoast_datum_copy(datum.cast_mut_ptr()).into())
+            })
+        })
+    }
+}
+
+impl IntoDatum for Places {
+    fn into_datum(self) -> Option<pg_sys::Datum> {
+        Some(self.0)
+    }
+
+    fn type_oid() -> pg_sys::Oid {
+        pg_sys::TIDARRAYOID
+    }
+}
+
 /// Ids of queues as an `int[]` that the server reads where it lies: made once, passed to many statements.
 #[derive(Debug)]
 pub struct QueueIds(Box<[i32]>);

@@ -101,6 +101,15 @@ impl Misuse {
         )
     }
 
+    /// 40001: what others have committed since would have to be seen.
+    pub fn not_serializable() -> Misuse {
+        Misuse::new(
+            PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            "could not serialize access due to concurrent update",
+        )
+        .hint("The transaction might succeed if retried.")
+    }
+
     /// 42704: no such role.
     pub fn no_role(name: &str) -> Misuse {
         Misuse::new(

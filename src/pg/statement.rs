@@ -1,7 +1,7 @@
 //! Kept plans: each statement file is prepared once per backend, with a generic plan, and planned
 //! where the caller's planner settings cannot spoil it.
 
-use super::datum::{Instant, Jsonb, QueueIds};
+use super::datum::{Instant, Jsonb, Places, QueueIds};
 use super::session::{GucNest, Session};
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::prelude::*;
@@ -49,7 +49,7 @@ arg_from!(
     Vec<String>,
     Vec<Option<i64>>
 );
-arg_from!(Vec<Jsonb>, Vec<Option<Jsonb>>);
+arg_from!(Vec<Jsonb>, Vec<Option<Jsonb>>, Places);
 
 impl From<Option<&QueueIds>> for Arg {
     fn from(value: Option<&QueueIds>) -> Arg {
@@ -408,18 +408,24 @@ plain_column!(
     Vec<String>
 );
 
-impl Column for Jsonb {
-    unsafe fn read(datum: Option<pg_sys::Datum>, session: &Session) -> Self {
-        let datum = datum.expect("the column is not null");
-        Jsonb::from_datum_in_memory_context(
-            PgMemoryContexts::For(session.caller_context()),
-            datum,
-            false,
-            pg_sys::JSONBOID,
-        )
-        .expect("the column is not null")
-    }
+macro_rules! copied_column {
+    ($($rust:ty),*) => {$(
+        impl Column for $rust {
+            unsafe fn read(datum: Option<pg_sys::Datum>, session: &Session) -> Self {
+                let datum = datum.expect("the column is not null");
+                <$rust>::from_datum_in_memory_context(
+                    PgMemoryContexts::For(session.caller_context()),
+                    datum,
+                    false,
+                    <$rust as IntoDatum>::type_oid(),
+                )
+                .expect("the column is not null")
+            }
+        }
+    )*};
 }
+
+copied_column!(Jsonb, Places);
 
 /// Declares the statements of a store module: `NAME = "file.sql"`.
 #[macro_export]

@@ -71,6 +71,23 @@ pub enum Taken<'a> {
     InQueue(i32),
 }
 
+impl Taken<'_> {
+    pub fn covers(&self, granted: &Granted) -> bool {
+        match *self {
+            Taken::From {
+                role,
+                capability,
+                queue_id,
+            } => {
+                granted.role_name == role
+                    && granted.capability == capability
+                    && (queue_id.is_none() || granted.queue_id == queue_id)
+            }
+            Taken::InQueue(queue_id) => granted.queue_id == Some(queue_id),
+        }
+    }
+}
+
 /// The roles it was taken from, and whether they were granted USAGE of the functions' schema with it.
 pub fn delete(session: &Session, taken: &Taken) -> BTreeMap<String, bool> {
     let args = match taken {

@@ -149,11 +149,12 @@ pub struct Locked {
     /// Its `run_at`, if any, has come.
     pub due: bool,
     pub lease: Lease,
-    pub queue: String,
     pub backoff_base: Interval,
     pub backoff_max: Interval,
     /// Its queue is paused.
     pub paused: bool,
+    pub lease_ttl: Interval,
+    pub max_runtime: Option<Interval>,
 }
 
 fn locked(row: &mut Row) -> Locked {
@@ -177,7 +178,6 @@ fn locked(row: &mut Row) -> Locked {
     let timed_out = row.get();
     let due = row.get();
     let max_attempts = row.get();
-    let queue = row.get();
     let max_lost_leases = row.get();
     let on_lost: String = row.get();
     Locked {
@@ -199,10 +199,11 @@ fn locked(row: &mut Row) -> Locked {
             timed_out,
             on_lost: OnLost::parse(&on_lost).expect("the table holds known policies only"),
         },
-        queue,
         backoff_base: row.get(),
         backoff_max: row.get(),
         paused: row.get(),
+        lease_ttl: row.get(),
+        max_runtime: row.get(),
     }
 }
 

@@ -9,20 +9,38 @@ statements! {
     FORGET = "on_final_forget.sql",
 }
 
-/// Where the ends of these tasks are to be told: (task, queue).
-pub fn targets(session: &Session, task_ids: Vec<i64>) -> Vec<(i64, i32)> {
+/// Where the end of a task is to be told.
+#[derive(PartialEq, Eq)]
+pub struct Target {
+    pub task_id: i64,
+    pub queue_id: i32,
+    pub max_attempts: i32,
+}
+
+/// Where the ends of these tasks are to be told, by what is committed now.
+pub fn targets(session: &Session, task_ids: Vec<i64>) -> Vec<Target> {
     TARGETS.with(|s| {
-        s.write(session, &[task_ids.into()])
-            .all(|row| (row.get(), row.get()))
+        s.read_latest(session, &[task_ids.into()])
+            .all(|row| Target {
+                task_id: row.get(),
+                queue_id: row.get(),
+                max_attempts: row.get(),
+            })
     })
 }
 
-/// Creates the tasks that tell of these ends; those of queues that were dropped are missing.
-pub fn insert(session: &Session, targets: &[(i64, i32)]) -> Vec<i64> {
-    let (task_ids, queue_ids): (Vec<i64>, Vec<i32>) = targets.iter().copied().unzip();
+/// Creates the tasks that tell of these ends.
+pub fn insert(session: &Session, targets: &[Target]) -> Vec<i64> {
+    let targets = targets.iter();
+    let task_ids: Vec<i64> = targets.clone().map(|target| target.task_id).collect();
+    let queue_ids: Vec<i32> = targets.clone().map(|target| target.queue_id).collect();
+    let max_attempts: Vec<i32> = targets.map(|target| target.max_attempts).collect();
     INSERT.with(|s| {
-        s.write(session, &[task_ids.into(), queue_ids.into()])
-            .all(|row| row.get())
+        s.write(
+            session,
+            &[task_ids.into(), queue_ids.into(), max_attempts.into()],
+        )
+        .all(|row| row.get())
     })
 }
 

@@ -1,13 +1,16 @@
 //! The removal of what has ended long ago.
 
-use crate::pg::datum::Instant;
+use crate::pg::datum::{Instant, Places};
 use crate::pg::session::Session;
 use crate::statements;
 use crate::store::floors::{self, Line};
 use pgrx::datum::Interval;
 
 statements! {
+    LOCK = "purge_lock.sql",
     TASKS = "purge_tasks.sql",
+    REST = "purge_rest.sql",
+    UNSEEN = "purge_unseen.sql",
     RUNS_LOCK = "purge_runs_lock.sql",
     RUN_TASKS = "purge_run_tasks.sql",
     RUN = "purge_run.sql",
@@ -22,8 +25,16 @@ pub struct Old {
     pub states: Option<Vec<i16>>,
 }
 
-/// Tasks that stand alone: (how many went, with how many events, whether there are more).
-pub fn tasks(session: &Session, old: &Old, max: i32) -> (i64, i64, bool) {
+/// Tasks that are to go, locked.
+pub struct Batch {
+    pub task_ids: Vec<i64>,
+    places: Places,
+    pub events: i64,
+    pub more: bool,
+}
+
+/// Up to `max` tasks that stand alone.
+pub fn lock(session: &Session, old: &Old, max: i32) -> Batch {
     // While anybody holds a snapshot, what was purged stays in the index: a batch starts behind it.
     let scan = floors::scan(Line::Ended);
     let args = [
@@ -33,16 +44,41 @@ pub fn tasks(session: &Session, old: &Old, max: i32) -> (i64, i64, bool) {
         old.states.clone().into(),
         scan.start_time().into(),
     ];
-    TASKS
-        .with(|s| {
-            s.write(session, &args).first(|row| {
-                let purged = (row.get(), row.get(), row.get());
-                let (first, now): (Option<Instant>, Instant) = (row.get(), row.get());
-                scan.end(first.map(|at| at.0), now.0);
-                purged
-            })
+    LOCK.with(|s| {
+        s.write(session, &args).first(|row| {
+            let batch = Batch {
+                task_ids: row.get(),
+                places: row.get(),
+                events: row.get(),
+                more: row.get(),
+            };
+            let (first, now): (Option<Instant>, Instant) = (row.get(), row.get());
+            scan.end(first.map(|at| at.0), now.0);
+            batch
         })
-        .expect("an aggregate returns one row")
+    })
+    .expect("an aggregate returns one row")
+}
+
+/// Removes tasks that stand alone and are locked.
+pub fn tasks(session: &Session, batch: &Batch) {
+    let args = [batch.task_ids.clone().into(), batch.places.into()];
+    TASKS.with(|s| drop(s.write(session, &args)));
+}
+
+/// Removes what else belonged to tasks that are gone.
+pub fn rest(session: &Session, task_ids: Vec<i64>) {
+    REST.with(|s| drop(s.write(session, &[task_ids.into()])));
+}
+
+/// Whether anything is left of tasks that are gone, by what is committed now.
+pub fn unseen(session: &Session, task_ids: Vec<i64>) -> bool {
+    UNSEEN
+        .with(|s| {
+            s.read_latest(session, &[task_ids.into()])
+                .first(|row| row.get())
+        })
+        .unwrap_or(false)
 }
 
 /// Runs that look as if they might go, from an id on, locked.

@@ -11,7 +11,6 @@ statements! {
     BY_NAME = "queue_by_name.sql",
     SEEN = "queue_seen.sql",
     NAMES = "queue_names.sql",
-    SHARE = "queue_share.sql",
     PAUSE = "queue_pause.sql",
     IS_PAUSED = "queue_is_paused.sql",
     USES = "queue_uses.sql",
@@ -27,9 +26,7 @@ statements! {
 pub struct Queue {
     pub queue_id: i32,
     pub lanes: i32,
-    pub lease_ttl: Interval,
     pub max_attempts: i32,
-    pub max_runtime: Option<Interval>,
 }
 
 pub struct Settings {
@@ -98,9 +95,7 @@ fn queue(row: &mut Row) -> Queue {
     Queue {
         queue_id: row.get(),
         lanes: row.get(),
-        lease_ttl: row.get(),
         max_attempts: row.get(),
-        max_runtime: row.get(),
     }
 }
 
@@ -119,11 +114,6 @@ pub fn names(session: &Session) -> Vec<String> {
         s.write(session, &[session.queues().into()])
             .all(|row| row.get())
     })
-}
-
-/// Raises 40001 if the queue has changed since the caller's fixed snapshot.
-pub fn share(session: &Session, queue_id: i32) {
-    SHARE.with(|s| drop(s.write(session, &[queue_id.into()])));
 }
 
 /// `false`: the name is taken.
@@ -164,8 +154,9 @@ pub fn update(session: &Session, queue_id: i32, changes: Changes, all_states: Ve
     UPDATE.with(|s| s.write(session, &args).len() == 1)
 }
 
-pub fn pause(session: &Session, queue_id: i32, paused: bool) {
-    PAUSE.with(|s| drop(s.write(session, &[queue_id.into(), paused.into()])));
+/// `false`: the queue was dropped.
+pub fn pause(session: &Session, queue_id: i32, paused: bool) -> bool {
+    PAUSE.with(|s| s.write(session, &[queue_id.into(), paused.into()]).len() == 1)
 }
 
 /// Whether the queue is paused, by what is committed now.
@@ -204,9 +195,12 @@ pub fn drop_queue(session: &Session, queue_id: i32) {
     DROP.with(|s| drop(s.write(session, &[queue_id.into()])));
 }
 
-/// The name of a queue, if it was dropped.
+/// The name of a queue, if it was dropped, by what is committed now.
 pub fn dropped(session: &Session, queue_id: i32) -> Option<String> {
-    DROPPED.with(|s| s.write(session, &[queue_id.into()]).first(|row| row.get()))
+    DROPPED.with(|s| {
+        s.read_latest(session, &[queue_id.into()])
+            .first(|row| row.get())
+    })
 }
 
 /// The bit of a priority in `lanes`.

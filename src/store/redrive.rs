@@ -7,7 +7,8 @@ use crate::store::task::state;
 
 statements! {
     LOCK = "redrive_lock.sql",
-    OF_QUEUE_LOCK = "redrive_of_queue_lock.sql",
+    OF_QUEUE = "redrive_of_queue.sql",
+    LOCK_MANY = "redrive_lock_many.sql",
     INSERT = "redrive_insert.sql",
     FIND = "redrive_find.sql",
     RUN_IS_OVER = "run_is_over.sql",
@@ -31,8 +32,8 @@ pub fn lock(session: &Session, task_id: i64) -> Option<Ended> {
     })
 }
 
-/// The next tasks of a queue that may be redriven, kept from being purged.
-pub fn lock_of_queue(
+/// The next tasks of a queue that may be redriven, in the order of their ids.
+pub fn of_queue(
     session: &Session,
     queue_id: i32,
     states: Vec<i16>,
@@ -45,7 +46,15 @@ pub fn lock_of_queue(
         after.into(),
         i64::from(max).into(),
     ];
-    OF_QUEUE_LOCK.with(|s| s.write(session, &args).all(|row| row.get()))
+    OF_QUEUE.with(|s| s.write(session, &args).all(|row| row.get()))
+}
+
+/// Those of the tasks that nobody purges now, kept from it, in the order of their ids.
+pub fn lock_many(session: &Session, task_ids: Vec<i64>) -> Vec<i64> {
+    let mut locked: Vec<i64> =
+        LOCK_MANY.with(|s| s.write(session, &[task_ids.into()]).all(|row| row.get()));
+    locked.sort_unstable();
+    locked
 }
 
 /// (old task, new task) of those that nobody has redriven yet.

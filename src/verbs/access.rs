@@ -158,10 +158,18 @@ pub fn grant(session: &Session, role: &str, capability: Capability, queue_id: Op
     sync(session, role);
 }
 
-/// Takes capabilities back, and the server's own privileges with them.
-pub fn revoke(session: &Session, taken: &Taken) {
+/// Takes capabilities back, and the server's own privileges with them; 40001 if the caller's fixed snapshot hides what
+/// others have granted since.
+pub fn revoke(session: &Session, taken: &Taken) -> Checked<()> {
     capability::lock(session);
-    for (role, uses_schema) in capability::delete(session, taken) {
+    let deleted = capability::delete(session, taken);
+    if capability::all(session)
+        .iter()
+        .any(|granted| taken.covers(granted))
+    {
+        return Err(Misuse::not_serializable());
+    }
+    for (role, uses_schema) in deleted {
         if Role::by_name(&role).is_none() {
             continue; // It was dropped, and its privileges with it.
         }
@@ -172,6 +180,7 @@ pub fn revoke(session: &Session, taken: &Taken) {
             change_grant(session, Grant::From, "USAGE", &home, &role);
         }
     }
+    Ok(())
 }
 
 /// Brings the server's own privileges of a role in line with its capabilities: the functions it may execute, the

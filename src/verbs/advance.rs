@@ -4,11 +4,10 @@
 //! Lock order, over the whole batch: own tasks (locked by the verb, by id) → slot keys → counters → steps
 //! → runs. Tasks that are not the verb's own are taken with SKIP LOCKED only. See docs/locking.md.
 
-use super::queues;
 use crate::model::limits;
 use crate::model::state::State;
 use crate::pg::session::Session;
-use crate::pg::xact;
+use crate::pg::{lock, xact};
 use crate::store::floors::{self, Line};
 use crate::store::lease::Place;
 use crate::store::step::{self, Due, Ended, NewStep, NewSuccessor};
@@ -81,10 +80,18 @@ fn tell(session: &Session, left: &[Left]) -> Vec<i64> {
     if ended.is_empty() {
         return Vec::new();
     }
-    let targets = on_final::targets(session, ended.clone());
-    let queues: BTreeSet<i32> = targets.iter().map(|(_, queue_id)| *queue_id).collect();
-    for queue_id in queues {
-        queues::hold(session, queue_id);
+    // Asked again once the queues are held: somebody may have made the ends be told elsewhere, and dropped them.
+    let mut targets = on_final::targets(session, ended.clone());
+    loop {
+        let queues: BTreeSet<i32> = targets.iter().map(|target| target.queue_id).collect();
+        for queue_id in queues {
+            lock::hold_queue(queue_id);
+        }
+        let now = on_final::targets(session, ended.clone());
+        if now == targets {
+            break;
+        }
+        targets = now;
     }
     xact::force_id();
     let told = on_final::insert(session, &targets);
@@ -157,7 +164,7 @@ pub fn dispatch_built_in(session: &Session, step_id: i64) -> Option<i64> {
             None
         }
         Some(step::RUN_RUNNING) => {
-            queues::hold(session, built_in.successor_queue_id);
+            lock::hold_queue(built_in.successor_queue_id);
             let successor = Successor {
                 run_id: Some(built_in.run_id),
                 scope_id: built_in.run_id,

@@ -65,38 +65,34 @@ fn baton_revoke(
         let role = args::required_word("role_name", role_name)?;
         let capability = named(args::required_word("capability", capability)?)?;
         let queue = args::optional_word("queue", queue)?;
+        // The queue before the table, as everybody who takes both.
+        let queue_id = queue
+            .map(|queue| Ok(queues::writable(&session, &queue)?.queue_id))
+            .transpose()?;
         capability::lock(&session);
         let granted = granted(&session, &role);
         if granted.is_empty() && Role::by_name(&role).is_none() {
             return Err(Misuse::no_role(&role));
         }
-        let queue_id = match queue {
-            None => None,
-            Some(queue) => {
-                let queue_id = queues::writable(&session, &queue)?.queue_id;
-                let of = |queue_id| {
-                    let mut granted = granted.iter();
-                    granted.any(|g| g.capability == capability && g.queue_id == queue_id)
-                };
-                if of(None) && !of(Some(queue_id)) {
-                    return Err(Misuse::wrong_state(format!(
-                        "role \"{role}\" has capability {} in all queues",
-                        capability.name()
-                    ))
-                    .hint(
-                        "Revoke it without a queue, and grant it for the queues it should keep.",
-                    ));
-                }
-                Some(queue_id)
+        if let Some(queue_id) = queue_id {
+            let of = |queue_id| {
+                let mut granted = granted.iter();
+                granted.any(|g| g.capability == capability && g.queue_id == queue_id)
+            };
+            if of(None) && !of(Some(queue_id)) {
+                return Err(Misuse::wrong_state(format!(
+                    "role \"{role}\" has capability {} in all queues",
+                    capability.name()
+                ))
+                .hint("Revoke it without a queue, and grant it for the queues it should keep."));
             }
-        };
+        }
         let taken = Taken::From {
             role: &role,
             capability,
             queue_id,
         };
-        access::revoke(&session, &taken);
-        Ok(())
+        access::revoke(&session, &taken)
     };
     answer(revoke())
 }

@@ -3,7 +3,9 @@ use super::{access, queues};
 use crate::model::access::Capability::Operate;
 use crate::model::limits;
 use crate::pg::datum::{Elements, Text};
+use crate::pg::error::Misuse;
 use crate::pg::session::Session;
+use crate::pg::xact;
 use crate::store::purge::{self, Old};
 use pgrx::prelude::*;
 
@@ -18,7 +20,8 @@ use pgrx::prelude::*;
 ///
 /// Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
 ///
-/// Locks: what it removes, FOR UPDATE SKIP LOCKED. Nothing that runs looks at these rows.
+/// Locks: the ends it removes, FOR UPDATE SKIP LOCKED, and those they tell of; then it waits for who annotates one of the tasks.
+/// Nothing that runs looks at these rows.
 #[pg_extern(volatile, parallel_unsafe)]
 fn baton_purge(
     older_than: Option<Interval>,
@@ -45,22 +48,27 @@ fn baton_purge(
             queues,
             states,
         };
-        Ok(purge(&session, &old, max_tasks))
+        purge(&session, &old, max_tasks)
     };
     TableIterator::once(answer(purge()))
 }
 
-fn purge(session: &Session, old: &Old, max_tasks: i32) -> (i64, i64, bool) {
+fn purge(session: &Session, old: &Old, max_tasks: i32) -> Checked<(i64, i64, bool)> {
     let max = i64::from(max_tasks);
-    let (mut tasks, mut events, more) = purge::tasks(session, old, max_tasks);
-    if more {
-        return (tasks, events, true);
+    let batch = purge::lock(session, old, max_tasks);
+    let (mut tasks, mut events) = (batch.task_ids.len() as i64, batch.events);
+    if tasks > 0 {
+        purge::tasks(session, &batch);
+        rest(session, batch.task_ids)?;
+    }
+    if batch.more {
+        return Ok((tasks, events, true));
     }
     let mut after = i64::MIN;
     loop {
         let runs = purge::lock_runs(session, old, after, limits::PURGE_RUNS);
         let Some(last) = runs.last() else {
-            return (tasks, events, false);
+            return Ok((tasks, events, false));
         };
         after = *last;
         for run_id in runs {
@@ -69,10 +77,20 @@ fn purge(session: &Session, old: &Old, max_tasks: i32) -> (i64, i64, bool) {
                 continue;
             };
             if tasks > 0 && tasks + task_ids.len() as i64 > max {
-                return (tasks, events, true);
+                return Ok((tasks, events, true));
             }
             tasks += task_ids.len() as i64;
-            events += purge::run(session, run_id, task_ids);
+            events += purge::run(session, run_id, task_ids.clone());
+            rest(session, task_ids)?;
         }
     }
+}
+
+/// What was added to the tasks until they were locked goes too: seen only now that they are.
+fn rest(session: &Session, task_ids: Vec<i64>) -> Checked<()> {
+    purge::rest(session, task_ids.clone());
+    if xact::has_fixed_snapshot() && purge::unseen(session, task_ids) {
+        return Err(Misuse::not_serializable());
+    }
+    Ok(())
 }

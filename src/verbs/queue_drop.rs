@@ -45,8 +45,7 @@ fn drop_queue(session: &Session, name: &str) -> Checked<()> {
         lock::wait_for_holders(queue_id);
     };
     queue::drop_queue(session, queue_id);
-    access::revoke(session, &Taken::InQueue(queue_id));
-    Ok(())
+    access::revoke(session, &Taken::InQueue(queue_id))
 }
 
 /// 55000 while anything needs the queue, by what is committed now.

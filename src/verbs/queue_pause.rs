@@ -2,6 +2,7 @@ use super::args::{self, Checked, answer};
 use super::{access, queues};
 use crate::model::access::Capability::Control;
 use crate::pg::datum::Text;
+use crate::pg::error::Misuse;
 use crate::store::queue;
 use pgrx::prelude::*;
 use std::ffi::CStr;
@@ -36,8 +37,11 @@ fn set(function: &CStr, name: Option<Text>, paused: bool) {
     let set = || -> Checked<()> {
         let name = args::required_word("name", name)?;
         let queue = queues::named(&session, &name)?;
-        queue::pause(&session, queue.queue_id, paused);
-        Ok(())
+        if queue::pause(&session, queue.queue_id, paused) {
+            Ok(())
+        } else {
+            Err(Misuse::no_queue(&name))
+        }
     };
     answer(set())
 }

@@ -34,13 +34,20 @@ fn queue_redrive(
             // There is nothing to redrive in a completed task.
             Some(states) => args::terminal_states("states", states, Some(State::Completed))?,
         };
-        let after = args::required("after_task_id", after_task_id)?;
+        let mut after = args::required("after_task_id", after_task_id)?;
         let max_tasks = args::max_rows("max_tasks", max_tasks, limits::MAX_TASKS)?;
         xact::force_id();
         let queue = queues::writable(&session, &queue)?;
-        let mut ended = redrive::lock_of_queue(&session, queue.queue_id, states, after, max_tasks);
-        ended.sort_unstable();
-        let mut redriven = redrive::insert(&session, ended);
+        let mut redriven = Vec::new();
+        // What others redrive or purge just now is passed over: then the next page is looked at.
+        while redriven.len() < max_tasks as usize {
+            let room = max_tasks - redriven.len() as i32;
+            let page = redrive::of_queue(&session, queue.queue_id, states.clone(), after, room);
+            let Some(last) = page.last() else { break };
+            after = *last;
+            let locked = redrive::lock_many(&session, page);
+            redriven.extend(redrive::insert(&session, locked));
+        }
         redriven.sort_unstable();
         Ok(redriven)
     };

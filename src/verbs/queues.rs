@@ -28,7 +28,8 @@ pub fn default_settings() -> Settings {
     }
 }
 
-/// The queue to write to, held: it cannot be dropped until the transaction ends.
+/// The queue to write to, held: it cannot be dropped until the transaction ends, as PostgreSQL keeps a schema for who
+/// creates something in it. So a task is never created in a queue that is gone, however the two race.
 pub fn writable(session: &Session, name: &str) -> Checked<Queue> {
     writable_among(session, name, session.queues())
 }
@@ -36,9 +37,10 @@ pub fn writable(session: &Session, name: &str) -> Checked<Queue> {
 /// The same, confined to these queues.
 pub fn writable_among(session: &Session, name: &str, queues: Option<&QueueIds>) -> Checked<Queue> {
     loop {
-        let held = held_among(session, name, queues);
+        let held = held_among(name, queues);
         let queue = among(session, name, queues)?;
         if held == Some(queue.queue_id) {
+            confirm(session, queue.queue_id, name)?;
             return Ok(queue);
         }
         remember(name, queue.queue_id);
@@ -74,27 +76,25 @@ fn among(session: &Session, name: &str, queues: Option<&QueueIds>) -> Checked<Qu
 /// Holds the queue of this name, if this backend knows its id, and the caller may touch it. It is a guess: who writes
 /// compares.
 pub fn held(session: &Session, name: &str) -> Option<i32> {
-    held_among(session, name, session.queues())
+    held_among(name, session.queues())
 }
 
-fn held_among(session: &Session, name: &str, queues: Option<&QueueIds>) -> Option<i32> {
+fn held_among(name: &str, queues: Option<&QueueIds>) -> Option<i32> {
     let known = IDS
         .with_borrow(|ids| ids.get(name).copied())
         .filter(|queue_id| queues.is_none_or(|queues| queues.ids().contains(queue_id)));
     if let Some(queue_id) = known {
-        hold(session, queue_id);
+        lock::hold_queue(queue_id);
     }
     known
 }
 
-/// Keeps a queue from being dropped until the transaction ends, as PostgreSQL keeps a schema for who creates
-/// something in it: a task is never created in a queue that is gone, however the two race. Under a fixed snapshot, which
-/// would not show that the queue was dropped, 40001 tells.
-pub fn hold(session: &Session, queue_id: i32) {
-    lock::hold_queue(queue_id);
-    if xact::has_fixed_snapshot() {
-        queue::share(session, queue_id);
+/// 42704 if the queue, held by now, was dropped: a fixed snapshot would not show it.
+pub fn confirm(session: &Session, queue_id: i32, name: &str) -> Checked<()> {
+    if xact::has_fixed_snapshot() && queue::dropped(session, queue_id).is_some() {
+        return Err(Misuse::no_queue(name));
     }
+    Ok(())
 }
 
 /// More queues than this are forgotten rather than remembered.

@@ -119,11 +119,10 @@ fn acquire(session: &Session, task_id: i64, owner: &str, ttl: Option<Interval>) 
         }
     }
     xact::make_durable();
-    let queue = queue::by_name(session, &task.queue).expect("the queue of a live task exists");
     let taker = Taker {
         owner,
-        ttl: ttl.unwrap_or(queue.lease_ttl),
-        max_runtime: queue.max_runtime,
+        ttl: ttl.unwrap_or(task.lease_ttl),
+        max_runtime: task.max_runtime,
     };
     let leased = lease::lease(session, vec![task_id], &taker)
         .pop()

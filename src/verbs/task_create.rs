@@ -72,6 +72,7 @@ fn create(session: &Session, new: &New) -> Checked<(&'static str, i64, State)> {
         if let Some(queue_id) = queues::held(session, &new.queue)
             && let Some(created) = task::create(session, queue_id, new)
         {
+            queues::confirm(session, queue_id, &new.queue)?;
             queues::use_lane(session, queue_id, created.lanes, new.priority);
             return Ok(("created", created.task_id, created.state));
         }

@@ -148,7 +148,11 @@ fn create(
     loop {
         let run_id = (!new_run).then_some(new.run_id);
         if let Some(found) = step::find(session, run_id, new.name, new.queue_id, new.key) {
-            return existing(session, &found, new, payloads);
+            let group = existing(session, &found, new, &payloads)?;
+            if group.items.is_empty() {
+                continue; // It was purged between the two statements.
+            }
+            return Ok(group);
         }
         if let Some(successor) = new.successor
             && step::find_dispatch(session, new.run_id, successor).is_some()
@@ -208,7 +212,7 @@ fn existing(
     session: &Session,
     found: &FoundStep,
     new: &NewStep,
-    payloads: Vec<Jsonb>,
+    payloads: &[Jsonb],
 ) -> Checked<Group> {
     if !session.may_touch(found.queue_id) {
         return Err(Misuse::wrong_state(format!(
@@ -217,7 +221,8 @@ fn existing(
         ))
         .detail("A step of a run has a name of its own."));
     }
-    let same = found.name == new.name && step::same_payloads(session, found.step_id, payloads);
+    let same =
+        found.name == new.name && step::same_payloads(session, found.step_id, payloads.to_vec());
     if !same && found.successor_dispatched {
         return Err(Misuse::wrong_state(format!(
             "group \"{}\" of run {} takes no more items",

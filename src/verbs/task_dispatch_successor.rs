@@ -8,6 +8,7 @@ use crate::pg::datum::{Elements, Jsonb, Text};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::xact;
+use crate::store::redrive;
 use crate::store::step::{self, Scope};
 use pgrx::prelude::*;
 
@@ -25,7 +26,7 @@ use pgrx::prelude::*;
 ///
 /// Errors: 22004, 22023, 42501, 42704 (no such queue), 54000, 55000 (a group of the run has that name).
 ///
-/// Locks: the steps FOR SHARE, in the order of their ids, then the run FOR SHARE; waits for another transaction that is ending the
+/// Locks: the run FOR SHARE, then the steps FOR SHARE, in the order of their ids (without a run the ended task FOR KEY SHARE); waits for another transaction that is ending the
 /// last item or dispatching the same successor.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_dispatch_successor(
@@ -110,13 +111,21 @@ fn dispatch(
     let needed = needs.len() as i64;
     let ready = match scope.run_id {
         Some(run_id) => {
-            let (present, open) = step::lock_needs(session, run_id, scope.step_id, needs);
-            if step::lock_run(session, run_id, None) != Some(step::RUN_RUNNING) {
-                return Ok(("run_not_active", None));
+            // The run before its steps, as everybody who does not come from a task.
+            match step::lock_run(session, run_id, None) {
+                None => return Ok(("not_found", None)), // It was purged meanwhile.
+                Some(step::RUN_RUNNING) => {}
+                Some(_) => return Ok(("run_not_active", None)),
             }
+            let (present, open) = step::lock_needs(session, run_id, scope.step_id, needs);
             present == needed && open == 0
         }
-        None => step::needs_ended(session, task_id, scope.name.as_deref(), needs) == needed,
+        None => {
+            if redrive::lock(session, task_id).is_none() && scope.ended_as.is_some() {
+                return Ok(("not_found", None)); // It was purged meanwhile.
+            }
+            step::needs_ended(session, task_id, scope.name.as_deref(), needs) == needed
+        }
     };
     // Read again: the locks may have waited for the transaction that ended the task.
     let ended = step::scope_of(session, task_id).is_some_and(|scope| scope.ended_as.is_some());

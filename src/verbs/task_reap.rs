@@ -30,11 +30,8 @@ fn task_reap(
     let session = access::verb(c"task_reap()", &[Control]);
     let reap = || -> Checked<Vec<Swept>> {
         let max_tasks = args::max_rows("max_tasks", max_tasks, limits::MAX_TASKS)?;
-        let names = match args::optional_word("queue", queue)? {
-            None => queue::names(&session),
-            Some(name) => vec![name],
-        };
-        reap(&session, max_tasks, &names)
+        let named = args::optional_word("queue", queue)?;
+        reap(&session, max_tasks, named)
     };
     TableIterator::new(
         answer(reap())
@@ -43,9 +40,11 @@ fn task_reap(
     )
 }
 
-fn reap(session: &Session, max_tasks: i32, names: &[String]) -> Checked<Vec<Swept>> {
+fn reap(session: &Session, max_tasks: i32, named: Option<String>) -> Checked<Vec<Swept>> {
+    let all = named.is_none();
+    let names = named.map_or_else(|| queue::names(session), |name| vec![name]);
     let mut queues: Vec<(&str, Open)> = Vec::new();
-    for name in names {
+    for name in &names {
         let overdue = floors::scan(Line::Overdue {
             queue: name.clone(),
         });
@@ -54,6 +53,7 @@ fn reap(session: &Session, max_tasks: i32, names: &[String]) -> Checked<Vec<Swep
         });
         match queue::open(session, name, overdue, scheduled) {
             Some(open) => queues.push((name, open)),
+            None if all => {} // It was dropped a moment ago.
             None if name == queues::DEFAULT && session.queues().is_none() => {}
             None => return Err(Misuse::no_queue(name)),
         }

@@ -1,10 +1,10 @@
+use super::access;
 use super::args::{self, Checked, answer};
-use super::{access, queues};
 use crate::model::access::Capability::Control;
 use crate::model::state::State;
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
-use crate::pg::xact;
+use crate::pg::{lock, xact};
 use crate::store::{queue, redrive, task};
 use pgrx::prelude::*;
 
@@ -55,7 +55,7 @@ fn redrive(session: &Session, task_id: i64) -> Checked<(&'static str, Option<i64
         };
         return Ok((outcome, None));
     }
-    queues::hold(session, ended.queue_id);
+    lock::hold_queue(ended.queue_id);
     if let Some(name) = queue::dropped(session, ended.queue_id) {
         return Err(Misuse::no_queue(&name));
     }

@@ -112,7 +112,7 @@ SELECT * FROM broken(format('UPDATE baton.slot SET holder = NULL WHERE holder = 
 \echo F1: what tells of an end is not there
 SELECT * FROM broken(format('WITH t AS (DELETE FROM baton.task_live WHERE task_id = %s) DELETE FROM baton.task WHERE task_id = %1$s', :tells));
 \echo F1: told before the end
-SELECT * FROM broken(format('UPDATE baton.task SET on_final_of = %s WHERE task_id = %s', :again, :tells));
+SELECT * FROM broken(format('UPDATE baton.task_live SET on_final_of = %s WHERE task_id = %s', :again, :tells));
 \echo V1: a task waits in a queue that was dropped
 SELECT * FROM broken('UPDATE baton.queue SET dropped_at = now() WHERE name = ''ends''');
 \pset format aligned

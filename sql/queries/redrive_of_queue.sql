@@ -1,5 +1,5 @@
 -- The next tasks of a queue, in the order of their ids from $3 on, that ended in one of the states $2, stand alone and were
--- not redriven. (Not state = …: then the planner may walk the primary key, over all that is finished.) Locks their done rows FOR KEY SHARE, skipping what others hold.
+-- not redriven. (Not state = …: then the planner may walk the primary key, over all that is finished.) Takes no lock.
 WITH ended AS MATERIALIZED (
     SELECT e.task_id
     FROM unnest($2) AS s (state)
@@ -9,8 +9,5 @@ WITH ended AS MATERIALIZED (
           AND NOT EXISTS (SELECT FROM baton.redrive r WHERE r.task_id = d.task_id)
         ORDER BY d.queue_id, d.state, d.task_id LIMIT $4
     ) e
-), page AS MATERIALIZED (
-    SELECT task_id FROM ended ORDER BY task_id LIMIT $4
 )
-SELECT d.task_id FROM page p JOIN baton.task_done d USING (task_id)
-FOR KEY SHARE OF d SKIP LOCKED
+SELECT task_id FROM ended ORDER BY task_id LIMIT $4
