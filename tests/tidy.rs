@@ -279,6 +279,31 @@ fn every_function_has_a_heading() {
 }
 
 #[test]
+fn invariants_name_tests_that_exist() {
+    let page = read("docs/invariants.md");
+    let tests: BTreeSet<String> = files("tests/pg_regress/sql", "sql")
+        .into_iter()
+        .chain(files("tests/isolation/specs", "spec"))
+        .chain(files("sql/queries", "sql"))
+        .chain(files("sql/install", "sql"))
+        .filter_map(|file| Some(file.path.rsplit_once('/')?.1.to_string()))
+        .collect();
+    let found = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| !word.contains(' ') && (word.ends_with(".spec") || word.ends_with(".sql")))
+        .filter_map(|word| word.rsplit('/').next())
+        .filter(|name| !tests.contains(*name))
+        .map(|name| format!("docs/invariants.md: {name}"))
+        .collect();
+    accept(
+        found,
+        "a promise rests on tests and statements that are there",
+    );
+}
+
+#[test]
 fn every_function_asks_who_calls() {
     let table = read("src/model/access.rs");
     let mut found = Found::new();

@@ -1,35 +1,14 @@
 //! Redrives: a new task in the place of one that ended badly.
 
-use crate::model::state::State;
 use crate::pg::session::Session;
 use crate::statements;
-use crate::store::task::state;
 
 statements! {
-    LOCK = "redrive_lock.sql",
     OF_QUEUE = "redrive_of_queue.sql",
     LOCK_MANY = "redrive_lock_many.sql",
     INSERT = "redrive_insert.sql",
     FIND = "redrive_find.sql",
     RUN_IS_OVER = "run_is_over.sql",
-}
-
-/// A task that has ended, kept from being purged.
-pub struct Ended {
-    pub state: State,
-    pub queue_id: i32,
-    pub in_run: bool,
-}
-
-pub fn lock(session: &Session, task_id: i64) -> Option<Ended> {
-    let args = [task_id.into(), session.queues().into()];
-    LOCK.with(|s| {
-        s.write(session, &args).first(|row| Ended {
-            state: state(row),
-            queue_id: row.get(),
-            in_run: row.get(),
-        })
-    })
 }
 
 /// The next tasks of a queue that may be redriven, in the order of their ids.

@@ -18,6 +18,7 @@ statements! {
     GET = "task_get.sql",
     GET_BY_KEY = "task_get_by_key.sql",
     ITEMS = "task_items.sql",
+    HOLD_ENDED = "hold_ended.sql",
     LIST = "task_list.sql",
     LIST_RUN = "task_list_run.sql",
     ANNOTATE_FENCE = "annotate_fence.sql",
@@ -208,6 +209,25 @@ pub fn reason(session: &Session, task_id: i64) -> Option<String> {
     REASON
         .with(|s| s.write(session, &[task_id.into()]).first(|row| row.get()))
         .flatten()
+}
+
+/// A task that has ended, kept from being purged.
+pub struct Ended {
+    pub state: State,
+    pub queue_id: i32,
+    pub in_run: bool,
+}
+
+/// `None`: it is live, or gone.
+pub fn hold_ended(session: &Session, task_id: i64) -> Option<Ended> {
+    let args = [task_id.into(), session.queues().into()];
+    HOLD_ENDED.with(|s| {
+        s.write(session, &args).first(|row| Ended {
+            state: state(row),
+            queue_id: row.get(),
+            in_run: row.get(),
+        })
+    })
 }
 
 /// Which tasks a list shows.

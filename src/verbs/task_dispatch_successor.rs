@@ -8,8 +8,8 @@ use crate::pg::datum::{Elements, Jsonb, Text};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::xact;
-use crate::store::redrive;
 use crate::store::step::{self, Scope};
+use crate::store::task;
 use pgrx::prelude::*;
 
 /// Dispatches the successor of a task, or of its whole group, exactly once, however many call and in whatever order.
@@ -121,7 +121,7 @@ fn dispatch(
             present == needed && open == 0
         }
         None => {
-            if redrive::lock(session, task_id).is_none() && scope.ended_as.is_some() {
+            if task::hold_ended(session, task_id).is_none() && scope.ended_as.is_some() {
                 return Ok(("not_found", None)); // It was purged meanwhile.
             }
             step::needs_ended(session, task_id, scope.name.as_deref(), needs) == needed

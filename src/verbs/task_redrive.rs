@@ -33,7 +33,7 @@ fn task_redrive(
 
 fn redrive(session: &Session, task_id: i64) -> Checked<(&'static str, Option<i64>)> {
     xact::force_id();
-    let Some(ended) = redrive::lock(session, task_id) else {
+    let Some(ended) = task::hold_ended(session, task_id) else {
         return Ok(match task::find(session, task_id) {
             None => ("not_found", None),
             Some(_) => ("not_terminal", None),
