@@ -88,7 +88,7 @@ Errors: 22004, 22023, 42704 (no such queue), 55000 (it holds tasks that have not
 to be dispatched into it, another queue tells it of its ends, or it is `default`).
 
 Locks: the queue, against who creates tasks in it: it waits for the transactions that have created some, without keeping
-others from it; then who comes waits for it, and finds no queue.$doc$;
+others from it (each wait is bounded by lock_timeout, all of them by statement_timeout); then who comes waits for it, and finds no queue.$doc$;
 REVOKE ALL ON FUNCTION queue_drop FROM PUBLIC;
 
 COMMENT ON FUNCTION queue_pause IS $doc$Pauses a queue: an acquire that starts after this has committed grants nothing in it. What runs may finish, and tasks may

@@ -6,20 +6,23 @@
 -- would break the restore of a dump).
 CREATE VIEW baton.queue_stats WITH (security_barrier) AS
     SELECT q.name AS queue,
-           s.scheduled, s.blocked, s.ready, s.running, s.compensating,
-           s.oldest_ready_age, s.live_leases, q.paused
+           coalesce(s.scheduled, 0) AS scheduled, coalesce(s.blocked, 0) AS blocked, coalesce(s.ready, 0) AS ready,
+           coalesce(s.running, 0) AS running, coalesce(s.compensating, 0) AS compensating,
+           s.oldest_ready_age, coalesce(s.live_leases, 0) AS live_leases, q.paused
     FROM (SELECT queue_id, name, paused_at IS NOT NULL AS paused FROM baton.queue WHERE dropped_at IS NULL
           UNION ALL
           SELECT NULL, 'default', false WHERE NOT EXISTS (SELECT FROM baton.queue WHERE name = 'default')) q
-    CROSS JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE l.state = 0) AS scheduled,
+    -- The hot table is read once, not once per queue.
+    LEFT JOIN (
+        SELECT l.queue_id,
+               count(*) FILTER (WHERE l.state = 0) AS scheduled,
                count(*) FILTER (WHERE l.state = 1) AS blocked,
                count(*) FILTER (WHERE l.state = 2) AS ready,
                count(*) FILTER (WHERE l.state = 3) AS running,
                count(*) FILTER (WHERE l.state = 4) AS compensating,
                max(baton._clock() - l.ready_at) FILTER (WHERE l.state = 2) AS oldest_ready_age,
                count(*) FILTER (WHERE l.state = 3 AND l.lease_expires_at > baton._clock()) AS live_leases
-        FROM baton.task_live l WHERE l.queue_id = q.queue_id) s
+        FROM baton.task_live l GROUP BY l.queue_id) s USING (queue_id)
     WHERE baton._queues_seen() IS DISTINCT FROM '{}'
       AND ((SELECT baton._queues_seen()) IS NULL OR q.queue_id = ANY ((SELECT baton._queues_seen())::int[]));
 

@@ -48,6 +48,12 @@ WITH broken (invariant, object, object_id, detail) AS (
     UNION ALL
     SELECT DISTINCT 'L3', 'scope', d.scope_id, 'has dispatched, and is not there' FROM baton.dispatch d
     WHERE $1 AND NOT EXISTS (SELECT FROM baton.run r WHERE r.run_id = d.scope_id) AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = d.scope_id)
+    UNION ALL
+    SELECT 'L3', 'step', s.step_id, 'of run ' || s.run_id || ', which is not there' FROM baton.step s
+    WHERE ($1 OR s.open_shards > 0) AND NOT EXISTS (SELECT FROM baton.run r WHERE r.run_id = s.run_id)
+    UNION ALL
+    SELECT 'L3', 'task', t.task_id, 'of run ' || t.run_id || ', which is not there' FROM baton.task t
+    WHERE $1 AND t.run_id IS NOT NULL AND NOT EXISTS (SELECT FROM baton.run r WHERE r.run_id = t.run_id)
     -- A1, A2: no token is held twice, and none is beyond the sequence.
     UNION ALL
     SELECT 'A1', 'task', min(l.task_id), 'lease token ' || l.lease_token || ' is held by ' || count(*) || ' tasks' FROM baton.task_live l
@@ -113,7 +119,7 @@ WITH broken (invariant, object, object_id, detail) AS (
     FROM baton.step s JOIN baton.run r USING (run_id)
     WHERE s.open_shards = 0 AND s.successor IS NOT NULL AND r.state = 0
       AND NOT EXISTS (SELECT FROM baton.dispatch d WHERE d.scope_id = s.run_id AND d.successor = s.successor)
-      AND NOT EXISTS (SELECT FROM baton.due u WHERE u.step_id = s.step_id)
+      AND NOT EXISTS (SELECT FROM baton.due u JOIN baton.queue q USING (queue_id) WHERE u.step_id = s.step_id AND q.dropped_at IS NULL)
     -- D1: what was dispatched exists. (In a run, which is purged as a whole; a task alone may outlive its successor.)
     UNION ALL
     SELECT 'D1', 'task', d.task_id, 'successor "' || d.successor || '" was dispatched and is not there'

@@ -2,7 +2,7 @@
 -- and ended in the states $4 (NULL: all). Locks the runs FOR UPDATE, skipping what others hold; each is looked at
 -- again under its lock.
 SELECT r.run_id FROM baton.run r
-WHERE r.run_id > $5
+WHERE r.run_id > $5 AND r.created_at < (SELECT baton._clock() - $1)
   AND EXISTS (SELECT FROM baton.step s WHERE s.run_id = r.run_id)
   AND NOT EXISTS (SELECT FROM baton.step s WHERE s.run_id = r.run_id AND s.open_shards > 0)
   AND NOT EXISTS (SELECT FROM baton.step s JOIN baton.task t USING (step_id) JOIN baton.task_done d USING (task_id)

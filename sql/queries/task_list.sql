@@ -6,7 +6,7 @@ WITH queues AS MATERIALIZED (
     WHERE ($1 IS NULL OR name = $1) AND ($8 IS NULL OR queue_id = ANY ($8))
 ), live AS MATERIALIZED (
     SELECT l.task_id FROM baton.task_live l
-    WHERE l.task_id < $5 AND l.state = ANY ($2) AND l.queue_id IN (SELECT queue_id FROM queues)
+    WHERE cardinality($2) > 0 AND l.task_id < $5 AND l.state = ANY ($2) AND l.queue_id IN (SELECT queue_id FROM queues)
       AND ($6 IS NULL OR l.owner = $6)
       AND ($4 IS NULL OR EXISTS (SELECT FROM baton.task t WHERE t.task_id = l.task_id AND t.name = $4))
     ORDER BY l.task_id DESC LIMIT $7

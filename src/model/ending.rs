@@ -103,7 +103,12 @@ pub fn retaken<'a>(lease: &Lease) -> Ending<'a> {
         ..*lease
     }) {
         Ending::Requeue { .. } => Ending::Requeue { counted: false },
-        ending => ending,
+        Ending::End { state, reason, .. } => Ending::End {
+            state,
+            reason,
+            lost: false,
+        },
+        Ending::Retry => Ending::Retry,
     }
 }
 

@@ -65,29 +65,46 @@ impl Jsonb {
     }
 }
 
-impl FromDatum for Jsonb {
-    unsafe fn from_polymorphic_datum(
-        datum: pg_sys::Datum,
-        is_null: bool,
-        _: pg_sys::Oid,
-    ) -> Option<Self> {
-        (!is_null).then_some(Jsonb(datum))
-    }
+/// A value of variable length that is passed on as the server's own bytes; copied only where it must outlive a result.
+macro_rules! untouched {
+    ($rust:ident, $oid:expr) => {
+        impl FromDatum for $rust {
+            unsafe fn from_polymorphic_datum(
+                datum: pg_sys::Datum,
+                is_null: bool,
+                _: pg_sys::Oid,
+            ) -> Option<Self> {
+                (!is_null).then_some($rust(datum))
+            }
 
-    unsafe fn from_datum_in_memory_context(
-        mut memory_context: PgMemoryContexts,
-        datum: pg_sys::Datum,
-        is_null: bool,
-        _: pg_sys::Oid,
-    ) -> Option<Self> {
-        (!is_null).then(|| {
-            // SAFETY: a non-null datum of type jsonb is a varlena.
-            memory_context.switch_to(|_| unsafe {
-                Jsonb(pg_sys::pg_detoast_datum_copy(datum.cast_mut_ptr()).into())
-            })
-        })
-    }
+            unsafe fn from_datum_in_memory_context(
+                mut memory_context: PgMemoryContexts,
+                datum: pg_sys::Datum,
+                is_null: bool,
+                _: pg_sys::Oid,
+            ) -> Option<Self> {
+                (!is_null).then(|| {
+                    // SAFETY: a non-null datum of such a type is a varlena.
+                    memory_context.switch_to(|_| unsafe {
+                        $rust(pg_sys::pg_detoast_datum_copy(datum.cast_mut_ptr()).into())
+                    })
+                })
+            }
+        }
+
+        impl IntoDatum for $rust {
+            fn into_datum(self) -> Option<pg_sys::Datum> {
+                Some(self.0)
+            }
+
+            fn type_oid() -> pg_sys::Oid {
+                $oid
+            }
+        }
+    };
 }
+
+untouched!(Jsonb, pg_sys::JSONBOID);
 
 // SAFETY: copies the element, because the array it comes from may be freed before it.
 unsafe impl UnboxDatum for Jsonb {
@@ -101,16 +118,6 @@ unsafe impl UnboxDatum for Jsonb {
             let datum: pg_sys::Datum = std::mem::transmute(datum);
             Jsonb(pg_sys::pg_detoast_datum_copy(datum.cast_mut_ptr()).into())
         }
-    }
-}
-
-impl IntoDatum for Jsonb {
-    fn into_datum(self) -> Option<pg_sys::Datum> {
-        Some(self.0)
-    }
-
-    fn type_oid() -> pg_sys::Oid {
-        pg_sys::JSONBOID
     }
 }
 
@@ -256,39 +263,7 @@ unsafe impl<'fcx, T: 'static> ArgAbi<'fcx> for Elements<T> {
 #[derive(Clone, Copy)]
 pub struct Places(pg_sys::Datum);
 
-impl FromDatum for Places {
-    unsafe fn from_polymorphic_datum(
-        datum: pg_sys::Datum,
-        is_null: bool,
-        _: pg_sys::Oid,
-    ) -> Option<Self> {
-        (!is_null).then_some(Places(datum))
-    }
-
-    unsafe fn from_datum_in_memory_context(
-        mut memory_context: PgMemoryContexts,
-        datum: pg_sys::Datum,
-        is_null: bool,
-        _: pg_sys::Oid,
-    ) -> Option<Self> {
-        (!is_null).then(|| {
-            // SAFETY: a non-null datum of an array type is a varlena.
-            memory_context.switch_to(|_| unsafe {
-                Places(pg_sys::pg_detoast_datum_copy(datum.cast_mut_ptr()).into())
-            })
-        })
-    }
-}
-
-impl IntoDatum for Places {
-    fn into_datum(self) -> Option<pg_sys::Datum> {
-        Some(self.0)
-    }
-
-    fn type_oid() -> pg_sys::Oid {
-        pg_sys::TIDARRAYOID
-    }
-}
+untouched!(Places, pg_sys::TIDARRAYOID);
 
 /// Ids of queues as an `int[]` that the server reads where it lies: made once, passed to many statements.
 #[derive(Debug)]

@@ -68,6 +68,7 @@ pub fn generation() -> u64 {
             pg_sys::SysCacheIdentifier::AUTHOID,
             pg_sys::SysCacheIdentifier::AUTHMEMROLEMEM,
             pg_sys::SysCacheIdentifier::NAMESPACEOID,
+            pg_sys::SysCacheIdentifier::DATABASEOID, // pg_database_owner
         ] {
             pg_sys::CacheRegisterSyscacheCallback(cache as i32, Some(role_changed), nothing);
         }

@@ -13,6 +13,7 @@ statements! {
     UNSEEN = "purge_unseen.sql",
     RUNS_LOCK = "purge_runs_lock.sql",
     RUN_TASKS = "purge_run_tasks.sql",
+    RUN_LOCK = "purge_run_lock.sql",
     RUN = "purge_run.sql",
 }
 
@@ -109,6 +110,12 @@ pub fn tasks_of_run(session: &Session, old: &Old, run_id: i64) -> Option<Vec<i64
         .into_iter()
         .map(|(task_id, may_go)| may_go.then_some(task_id))
         .collect()
+}
+
+/// Whether all these tasks are locked now: none is held by others, nor hidden by a fixed snapshot.
+pub fn lock_run_tasks(session: &Session, task_ids: Vec<i64>) -> bool {
+    let all = task_ids.len();
+    RUN_LOCK.with(|s| s.write(session, &[task_ids.into()]).len() == all)
 }
 
 /// How many events went with the run.

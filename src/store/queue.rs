@@ -154,7 +154,7 @@ pub fn update(session: &Session, queue_id: i32, changes: Changes, all_states: Ve
     UPDATE.with(|s| s.write(session, &args).len() == 1)
 }
 
-/// `false`: the queue was dropped.
+/// `false`: the queue was dropped, or there is nothing to do.
 pub fn pause(session: &Session, queue_id: i32, paused: bool) -> bool {
     PAUSE.with(|s| s.write(session, &[queue_id.into(), paused.into()]).len() == 1)
 }

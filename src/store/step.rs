@@ -20,7 +20,7 @@ statements! {
     STEP_COUNT_DOWN = "step_count_down.sql",
     STEP_SHARDS_DOWN = "step_shards_down.sql",
     STEP_SUCCESSOR = "step_successor.sql",
-    STEP_NAMES_SUCCESSOR = "step_names_successor.sql",
+    STEP_NAMING = "step_naming.sql",
     STEP_COUNTS = "step_counts.sql",
     STEPS_LOCK = "steps_lock.sql",
     DISPATCH_INSERT = "dispatch_insert.sql",
@@ -215,7 +215,6 @@ pub fn shards_down(session: &Session, step_id: i64, shards: i32) -> bool {
 
 pub struct BuiltIn {
     pub run_id: i64,
-    pub queue_id: i32,
     pub successor: String,
     pub successor_queue_id: i32,
     pub payload: Jsonb,
@@ -226,7 +225,6 @@ pub fn successor(session: &Session, step_id: i64) -> Option<BuiltIn> {
     STEP_SUCCESSOR.with(|s| {
         s.write(session, &[step_id.into()]).first(|row| BuiltIn {
             run_id: row.get(),
-            queue_id: row.get(),
             successor: row.get(),
             successor_queue_id: row.get(),
             payload: row.get(),
@@ -234,14 +232,12 @@ pub fn successor(session: &Session, step_id: i64) -> Option<BuiltIn> {
     })
 }
 
-/// Whether a step of the run names this successor.
-pub fn names_successor(session: &Session, run_id: i64, successor: &str) -> bool {
-    STEP_NAMES_SUCCESSOR
-        .with(|s| {
-            s.write(session, &[run_id.into(), successor.into()])
-                .first(|row| row.get())
-        })
-        .unwrap_or(false)
+/// The step of the run that names this successor, and whether all its items have ended.
+pub fn naming(session: &Session, run_id: i64, successor: &str) -> Option<(i64, bool)> {
+    STEP_NAMING.with(|s| {
+        s.write(session, &[run_id.into(), successor.into()])
+            .first(|row| (row.get(), row.get()))
+    })
 }
 
 /// (remaining, completed, failed, cancelled)

@@ -160,7 +160,9 @@ pub fn dispatch_built_in(session: &Session, step_id: i64) -> Option<i64> {
     let built_in = step::successor(session, step_id)?;
     match step::try_lock_run(session, built_in.run_id) {
         None => {
-            step::insert_due(session, Due::Successor { step_id }, built_in.queue_id);
+            // Where it is to be dispatched: somebody looks there, and the queue cannot be dropped before it is.
+            let queue_id = built_in.successor_queue_id;
+            step::insert_due(session, Due::Successor { step_id }, queue_id);
             None
         }
         Some(step::RUN_RUNNING) => {

@@ -74,18 +74,15 @@ fn baton_revoke(
         if granted.is_empty() && Role::by_name(&role).is_none() {
             return Err(Misuse::no_role(&role));
         }
-        if let Some(queue_id) = queue_id {
-            let of = |queue_id| {
-                let mut granted = granted.iter();
-                granted.any(|g| g.capability == capability && g.queue_id == queue_id)
-            };
-            if of(None) && !of(Some(queue_id)) {
-                return Err(Misuse::wrong_state(format!(
-                    "role \"{role}\" has capability {} in all queues",
-                    capability.name()
-                ))
-                .hint("Revoke it without a queue, and grant it for the queues it should keep."));
-            }
+        let everywhere = granted
+            .iter()
+            .any(|granted| granted.capability == capability && granted.queue_id.is_none());
+        if everywhere && queue_id.is_some() {
+            return Err(Misuse::wrong_state(format!(
+                "role \"{role}\" has capability {} in all queues",
+                capability.name()
+            ))
+            .hint("Revoke it without a queue, and grant it for the queues it should keep."));
         }
         let taken = Taken::From {
             role: &role,

@@ -61,7 +61,7 @@ fn purge(session: &Session, old: &Old, max_tasks: i32) -> Checked<(i64, i64, boo
         purge::tasks(session, &batch);
         rest(session, batch.task_ids)?;
     }
-    if batch.more {
+    if batch.more && tasks > 0 {
         return Ok((tasks, events, true));
     }
     let mut after = i64::MIN;
@@ -78,6 +78,9 @@ fn purge(session: &Session, old: &Old, max_tasks: i32) -> Checked<(i64, i64, boo
             };
             if tasks > 0 && tasks + task_ids.len() as i64 > max {
                 return Ok((tasks, events, true));
+            }
+            if !purge::lock_run_tasks(session, task_ids.clone()) {
+                continue; // Another purge, or a redrive, is at it.
             }
             tasks += task_ids.len() as i64;
             events += purge::run(session, run_id, task_ids.clone());

@@ -18,7 +18,7 @@ use pgrx::prelude::*;
 /// to be dispatched into it, another queue tells it of its ends, or it is `default`).
 ///
 /// Locks: the queue, against who creates tasks in it: it waits for the transactions that have created some, without keeping
-/// others from it; then who comes waits for it, and finds no queue.
+/// others from it (each wait is bounded by lock_timeout, all of them by statement_timeout); then who comes waits for it, and finds no queue.
 #[pg_extern(volatile, parallel_unsafe)]
 fn queue_drop(name: Option<Text>) {
     let session = access::verb(c"queue_drop()", &[Operate]);

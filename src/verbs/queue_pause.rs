@@ -2,7 +2,6 @@ use super::args::{self, Checked, answer};
 use super::{access, queues};
 use crate::model::access::Capability::Control;
 use crate::pg::datum::Text;
-use crate::pg::error::Misuse;
 use crate::store::queue;
 use pgrx::prelude::*;
 use std::ffi::CStr;
@@ -37,11 +36,11 @@ fn set(function: &CStr, name: Option<Text>, paused: bool) {
     let set = || -> Checked<()> {
         let name = args::required_word("name", name)?;
         let queue = queues::named(&session, &name)?;
-        if queue::pause(&session, queue.queue_id, paused) {
-            Ok(())
-        } else {
-            Err(Misuse::no_queue(&name))
+        if !queue::pause(&session, queue.queue_id, paused) {
+            // It is so already, or somebody has just dropped it.
+            queues::named(&session, &name)?;
         }
+        Ok(())
     };
     answer(set())
 }

@@ -167,7 +167,7 @@ fn create(
             break;
         }
         if let Some(successor) = new.successor
-            && step::names_successor(session, new.run_id, successor)
+            && step::naming(session, new.run_id, successor).is_some()
             && step::find(session, run_id, new.name, new.queue_id, new.key).is_none()
         {
             return Err(Misuse::wrong_state(format!(

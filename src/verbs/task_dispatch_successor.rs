@@ -109,6 +109,7 @@ fn dispatch(
         return Ok(("already_dispatched", Some(id)));
     }
     let needed = needs.len() as i64;
+    let ended = |session| step::scope_of(session, task_id).is_some_and(|s| s.ended_as.is_some());
     let ready = match scope.run_id {
         Some(run_id) => {
             // The run before its steps, as everybody who does not come from a task.
@@ -118,24 +119,37 @@ fn dispatch(
                 Some(_) => return Ok(("run_not_active", None)),
             }
             let (present, open) = step::lock_needs(session, run_id, scope.step_id, needs);
-            present == needed && open == 0
+            // Read again: the locks may have waited for the transaction that ended the task.
+            present == needed && open == 0 && ended(session)
         }
         None => {
-            if task::hold_ended(session, task_id).is_none() && scope.ended_as.is_some() {
+            let needs_ended = step::needs_ended(session, task_id, scope.name.as_deref(), needs);
+            // Ended is what can be held as ended: else a purge may pass before this one commits.
+            let held = task::hold_ended(session, task_id).is_some();
+            if !held && step::scope_of(session, task_id).is_none() {
                 return Ok(("not_found", None)); // It was purged meanwhile.
             }
-            step::needs_ended(session, task_id, scope.name.as_deref(), needs) == needed
+            held && needs_ended == needed
         }
     };
-    // Read again: the locks may have waited for the transaction that ended the task.
-    let ended = step::scope_of(session, task_id).is_some_and(|scope| scope.ended_as.is_some());
-    // A group's own successor follows that group, with what the group says it carries.
-    let of_a_group = scope
-        .run_id
-        .is_some_and(|run_id| step::names_successor(session, run_id, successor.name))
-        && step::find_dispatch(session, successor.scope_id, successor.name).is_none();
-    if !ready || !ended || of_a_group {
+    if !ready {
         return Ok(("waiting", None));
+    }
+    // A group's own successor follows that group, with what the group says it carries.
+    if let Some(run_id) = scope.run_id
+        && let Some((step_id, over)) = step::naming(session, run_id, successor.name)
+    {
+        return Ok(match step::find_dispatch(session, run_id, successor.name) {
+            Some(id) => ("already_dispatched", Some(id)),
+            None if !over => ("waiting", None),
+            None => match advance::dispatch_built_in(session, step_id) {
+                Some(id) => ("dispatched", Some(id)),
+                None => (
+                    "already_dispatched",
+                    step::find_dispatch(session, run_id, successor.name),
+                ),
+            },
+        });
     }
     // In this order: a step of that name that another dispatcher has just made comes with its dispatch.
     if let Some(run_id) = scope.run_id

@@ -171,7 +171,7 @@ SELECT role_name, capability, queue_id IS NULL AS everywhere, count(*) FROM bato
 SELECT baton_revoke('regress_maker', 'work'), baton_revoke('regress_maker', 'work', 'q'), baton_revoke('regress_none', 'work', 'q');
 -- It has all queues: one cannot be taken from them.
 SELECT baton_revoke('regress_maker', 'produce', 'q2');
--- This one was given by itself: it goes, and all queues stay.
+-- Also one that was given by itself: it would still be had.
 SELECT baton_revoke('regress_maker', 'produce', 'q');
 SELECT baton_revoke('regress_maker', 'produce', 'q');
 SET ROLE regress_maker;
