@@ -22,10 +22,27 @@ pub struct Cluster {
     bindir: PathBuf,
     dir: PathBuf,
     account: Account,
+    conf: Vec<(String, String)>,
     server: Option<Child>,
     keep: bool,
     /// Held while this program uses the directory, so that two runs do not share a cluster.
     _lock: File,
+}
+
+/// How a server ends without having put anything in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    Kill,
+    Immediate,
+}
+
+/// Where the installed build of the extension's library is.
+fn installed_library(pg: &Pg) -> PathBuf {
+    ["so", "dylib"]
+        .map(|suffix| pg.pkglibdir.join("pg_baton").with_extension(suffix))
+        .into_iter()
+        .find(|path| path.is_file())
+        .unwrap_or_default()
 }
 
 /// Who runs the server: `postgres` if we are root (it refuses to run as root), otherwise we do.
@@ -35,6 +52,16 @@ struct Account(Option<(u32, u32)>);
 impl Cluster {
     /// Makes a fresh cluster and starts it with the given settings.
     pub fn start(pg: &Pg, name: &str, conf: &[(&str, &str)]) -> Result<Cluster> {
+        Cluster::start_with_library(pg, name, conf, &installed_library(pg))
+    }
+
+    /// The same, with this build of the extension's library instead of the installed one.
+    pub fn start_with_library(
+        pg: &Pg,
+        name: &str,
+        conf: &[(&str, &str)],
+        library: &Path,
+    ) -> Result<Cluster> {
         let account = Account::of_server()?;
         let home = target_dir().join("clusters");
         let lock = fs::create_dir_all(&home)
@@ -50,13 +77,17 @@ impl Cluster {
             bindir: pg.bindir.clone(),
             dir,
             account,
+            conf: conf
+                .iter()
+                .map(|(n, v)| (n.to_string(), v.to_string()))
+                .collect(),
             server: None,
             keep: false,
             _lock: lock,
         };
         cluster.init()?;
-        cluster.copy_library(pg)?;
-        cluster.launch(conf)?;
+        cluster.copy_library(library)?;
+        cluster.launch()?;
         Ok(cluster)
     }
 
@@ -152,6 +183,37 @@ impl Cluster {
         stopped
     }
 
+    /// Ends the server without giving it time for anything: `kill -9` of its first process, or an immediate
+    /// stop. [`Cluster::recover`] starts it again.
+    pub fn crash(&mut self, how: Crash) -> Result<()> {
+        let mut server = self.server.take().context("the server does not run")?;
+        match how {
+            Crash::Kill => server.kill()?,
+            Crash::Immediate => self.pg_ctl_stop("immediate")?,
+        }
+        server.wait()?;
+        Ok(())
+    }
+
+    /// Starts a server that has crashed, on the data it left behind.
+    pub fn recover(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        // The processes of a killed server take a moment to see that it is gone; until then its successor
+        // finds the shared memory in use.
+        while let Err(error) = self.launch() {
+            if begun.elapsed() > Duration::from_secs(60) {
+                return Err(error.context("the server does not come back"));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Where clients find the server's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.socket_dir().join(format!(".s.PGSQL.{PORT}"))
+    }
+
     fn init(&self) -> Result<()> {
         let locale = output(Command::new("locale").arg("-a")).unwrap_or_default();
         let utf8 = locale
@@ -169,20 +231,18 @@ impl Cluster {
 
     /// The server loads its own copy of the extension's library, so that installing another build
     /// meanwhile does not take it away from under the sessions that begin then.
-    fn copy_library(&self, pg: &Pg) -> Result<()> {
+    fn copy_library(&self, library: &Path) -> Result<()> {
         let copies = self.library_dir();
         fs::create_dir(&copies)?;
-        for name in ["pg_baton.so", "pg_baton.dylib"] {
-            let installed = pg.pkglibdir.join(name);
-            if installed.is_file() {
-                fs::copy(&installed, copies.join(name))?;
-            }
+        if library.is_file() {
+            let suffix = library.extension().unwrap_or_default();
+            fs::copy(library, copies.join("pg_baton").with_extension(suffix))?;
         }
         Ok(())
     }
 
-    fn launch(&mut self, conf: &[(&str, &str)]) -> Result<()> {
-        let log = File::create(self.log())?;
+    fn launch(&mut self) -> Result<()> {
+        let log = File::options().create(true).append(true).open(self.log())?;
         let mut server = self.command("postgres");
         server
             .arg("-D")
@@ -195,7 +255,7 @@ impl Cluster {
             self.library_dir().display()
         );
         server.arg("-c").arg(libraries);
-        for (name, value) in conf {
+        for (name, value) in &self.conf {
             server.arg("-c").arg(format!("{name}={value}"));
         }
         server

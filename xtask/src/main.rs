@@ -1,18 +1,9 @@
 //! The project's own commands: `cargo demo`, `cargo verify`, `cargo xtask …`. Everything that is not
 //! the extension itself is done here, so that a Rust toolchain is all one needs to begin.
 
-mod bench;
-mod cluster;
-mod demo;
-mod doc_blocks;
-mod generate;
-#[allow(dead_code, reason = "only the state machine is of use here")]
-#[path = "../../src/model/mod.rs"]
-mod model;
-mod setup;
-mod verify;
-
 use std::process::ExitCode;
+
+use xtask::{bench, demo, generate, setup, verify};
 
 const HELP: &str = "\
 usage: cargo xtask <command> [options]

@@ -205,13 +205,14 @@ fn go_command() -> Command {
     go
 }
 
-/// The top of the checkout.
+/// The top of the checkout: where the extension's control file is.
 pub fn root() -> PathBuf {
     let here =
         env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    PathBuf::from(here)
-        .parent()
-        .expect("xtask lies in the checkout")
+    Path::new(&here)
+        .ancestors()
+        .find(|dir| dir.join("pg_baton.control").is_file())
+        .expect("the program's source lies in the checkout")
         .to_path_buf()
 }
 
