@@ -1,0 +1,488 @@
+//! What a call means for each task that it is about.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::history::Verb;
+use crate::model::state::State;
+use crate::spec::{Act, Reply};
+use crate::worker::number;
+
+pub type Row = Vec<Option<String>>;
+
+/// What is looked up where an answer is missing.
+pub struct Known {
+    pub queues: HashMap<String, usize>,
+    pub by_key: HashMap<String, i64>,
+    pub by_name: HashMap<String, Vec<i64>>,
+    pub run_of: HashMap<i64, i64>,
+    /// owner → leases that the tapes tell of: (task, token, granted at)
+    pub by_owner: HashMap<String, Vec<(i64, i64, i64)>>,
+    /// Tokens that some answer told, or that were given to a call whose answer is missing.
+    pub told: HashSet<i64>,
+}
+
+/// The verb without its arguments.
+pub fn name(verb: &Verb) -> &'static str {
+    match verb {
+        Verb::Create { .. } => "create",
+        Verb::CreateMany { .. } => "create_many",
+        Verb::CreateItems { .. } => "create_items",
+        Verb::Acquire { .. } => "acquire",
+        Verb::AcquireById { .. } => "acquire_by_id",
+        Verb::Start { .. } => "start",
+        Verb::Heartbeat { .. } => "heartbeat",
+        Verb::HeartbeatMany { .. } => "heartbeat_many",
+        Verb::Append { .. } => "append",
+        Verb::Finalize { .. } => "finalize",
+        Verb::FinalizeMany { .. } => "finalize_many",
+        Verb::FailAttempt { .. } => "fail_attempt",
+        Verb::Release { .. } => "release",
+        Verb::RequireLease { .. } => "require_lease",
+        Verb::Cancel { .. } => "cancel",
+        Verb::Reap { .. } => "reap",
+        Verb::ReapOwner { .. } => "reap_owner",
+        Verb::Annotate { .. } => "annotate",
+        Verb::Redrive { .. } => "redrive",
+        Verb::Dispatch { .. } => "dispatch",
+        Verb::Get { .. } => "get",
+        Verb::Tail { .. } => "tail",
+    }
+}
+
+pub fn tokens(verb: &Verb, rows: &[Row]) -> Vec<i64> {
+    let column = match verb {
+        Verb::Acquire { .. } => 1,
+        Verb::AcquireById { .. } => 2,
+        _ => return Vec::new(),
+    };
+    rows.iter().filter_map(|row| number(row, column)).collect()
+}
+
+fn text(row: &Row, column: usize) -> Option<String> {
+    row.get(column).cloned().flatten()
+}
+
+pub fn state(row: &Row, column: usize) -> Option<State> {
+    State::parse(row.get(column)?.as_ref()?)
+}
+
+fn outcome(row: &Row, column: usize) -> Reply {
+    Reply {
+        outcome: text(row, column).unwrap_or_default(),
+        ..Reply::default()
+    }
+}
+
+/// µs.
+pub const MS: i64 = 1000;
+
+/// What a call means for each task it is about. Without rows: what it may have meant.
+pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Act, Option<Reply>)> {
+    let first = rows.and_then(|rows| rows.first());
+    let one =
+        |task: i64, act: Act, reply: &dyn Fn(&Row) -> Reply| vec![(task, act, first.map(reply))];
+    match verb {
+        Verb::Create {
+            queue,
+            key,
+            delay_ms,
+            max_attempts,
+        } => {
+            let queue = known.queues[queue];
+            let act = Act::Create {
+                queue,
+                max_attempts: *max_attempts,
+                delay: delay_ms * MS,
+                bounded: false,
+                in_run: false,
+            };
+            let task = first
+                .and_then(|row| number(row, 1))
+                .or_else(|| known.by_key.get(key).copied());
+            let reply = first.map(|row| Reply {
+                state: state(row, 2).filter(|_| row[0].as_deref() == Some("created")),
+                ..outcome(row, 0)
+            });
+            task.map(|task| (task, act, reply)).into_iter().collect()
+        }
+        Verb::CreateMany { queue, keys } => {
+            let queue = known.queues[queue];
+            let act = Act::Create {
+                queue,
+                max_attempts: None,
+                delay: 0,
+                bounded: false,
+                in_run: false,
+            };
+            match rows {
+                Some(rows) => {
+                    let row =
+                        |row: &Row| Some((number(row, 2)?, act.clone(), Some(outcome(row, 1))));
+                    rows.iter().filter_map(row).collect()
+                }
+                None => {
+                    let tasks = keys.iter().filter_map(|key| known.by_key.get(key));
+                    tasks.map(|task| (*task, act.clone(), None)).collect()
+                }
+            }
+        }
+        Verb::CreateItems {
+            queue,
+            name,
+            max_parallel,
+            ..
+        } => {
+            let queue = known.queues[queue];
+            let act = Act::Create {
+                queue,
+                max_attempts: None,
+                delay: 0,
+                bounded: max_parallel.is_some(),
+                in_run: true,
+            };
+            match rows {
+                Some(rows) => rows
+                    .iter()
+                    .filter_map(|row| {
+                        let reply = outcome(row, 0);
+                        let state = state(row, 4).filter(|_| reply.outcome == "created");
+                        Some((number(row, 3)?, act.clone(), Some(Reply { state, ..reply })))
+                    })
+                    .collect(),
+                None => {
+                    let items = known.by_name.get(name).into_iter().flatten();
+                    items.map(|task| (*task, act.clone(), None)).collect()
+                }
+            }
+        }
+        Verb::Acquire { owner, ttl_ms, .. } => {
+            let act = Act::Lease {
+                owner: owner.clone(),
+                ttl: ttl_ms * MS,
+            };
+            let row = |row: &Row| {
+                let reply = Reply {
+                    outcome: "leased".to_owned(),
+                    token: number(row, 1),
+                    expires: number(row, 2),
+                    attempt: number(row, 3).map(|n| n as i32),
+                    lost_leases: number(row, 4).map(|n| n as i32),
+                    ..Reply::default()
+                };
+                Some((number(row, 0)?, act.clone(), Some(reply)))
+            };
+            rows.into_iter().flatten().filter_map(row).collect()
+        }
+        Verb::AcquireById {
+            task,
+            owner,
+            ttl_ms,
+        } => one(
+            *task,
+            Act::LeaseById {
+                owner: owner.clone(),
+                ttl: ttl_ms * MS,
+            },
+            &|row| Reply {
+                state: state(row, 1),
+                token: number(row, 2),
+                expires: number(row, 3),
+                attempt: number(row, 4).map(|n| n as i32),
+                owner: text(row, 5),
+                ..outcome(row, 0)
+            },
+        ),
+        Verb::Start { task, token } => one(*task, Act::Start { token: *token }, &|row| Reply {
+            expires: number(row, 1),
+            ..outcome(row, 0)
+        }),
+        Verb::Heartbeat {
+            task,
+            token,
+            ttl_ms,
+        } => one(
+            *task,
+            Act::Heartbeat {
+                token: *token,
+                ttl: ttl_ms * MS,
+            },
+            &|row| Reply {
+                expires: number(row, 1),
+                ..outcome(row, 0)
+            },
+        ),
+        Verb::HeartbeatMany { leases, ttl_ms } => each(
+            leases,
+            rows,
+            |token| Act::Heartbeat {
+                token,
+                ttl: ttl_ms * MS,
+            },
+            |row| Reply {
+                expires: number(row, 2),
+                ..outcome(row, 1)
+            },
+        ),
+        Verb::Append {
+            task,
+            token,
+            dedup_key,
+        } => one(
+            *task,
+            Act::Append {
+                token: *token,
+                dedup_key: dedup_key.clone(),
+            },
+            &|row| {
+                let reply = outcome(row, 0);
+                let at = number(row, 2).filter(|_| reply.outcome == "appended");
+                Reply {
+                    seq: number(row, 1),
+                    at,
+                    ..reply
+                }
+            },
+        ),
+        Verb::Finalize {
+            task,
+            token,
+            state: to,
+            result,
+        } => {
+            let to = State::parse(to).expect("it is a state");
+            one(
+                *task,
+                Act::Finalize {
+                    token: *token,
+                    state: to,
+                    result: result.clone(),
+                },
+                &|row| Reply {
+                    state: state(row, 1),
+                    at: number(row, 2),
+                    ..outcome(row, 0)
+                },
+            )
+        }
+        Verb::FinalizeMany { leases, state: to } => {
+            let to = State::parse(to).expect("it is a state");
+            each(
+                leases,
+                rows,
+                |token| Act::Finalize {
+                    token,
+                    state: to,
+                    result: None,
+                },
+                |row| Reply {
+                    state: state(row, 2),
+                    at: number(row, 3),
+                    ..outcome(row, 1)
+                },
+            )
+        }
+        Verb::FailAttempt {
+            task,
+            token,
+            retry_after_ms,
+        } => {
+            let act = Act::FailAttempt {
+                token: *token,
+                error: None,
+                retry_after: retry_after_ms.map(|ms| ms * MS),
+            };
+            one(*task, act, &|row| Reply {
+                state: state(row, 1),
+                run_at: number(row, 2),
+                ..outcome(row, 0)
+            })
+        }
+        Verb::Release {
+            task,
+            token,
+            delay_ms,
+            unless_started,
+        } => {
+            let act = Act::Release {
+                token: *token,
+                delay: delay_ms * MS,
+                unless_started: *unless_started,
+            };
+            one(*task, act, &|row| Reply {
+                run_at: number(row, 1),
+                ..outcome(row, 0)
+            })
+        }
+        Verb::RequireLease { task, token } => {
+            one(*task, Act::RequireLease { token: *token }, &|_| Reply {
+                outcome: "held".to_owned(),
+                ..Reply::default()
+            })
+        }
+        Verb::Cancel { task, force } => one(*task, Act::Cancel { force: *force }, &|row| Reply {
+            state: state(row, 1),
+            ..outcome(row, 0)
+        }),
+        // What became of it, if the answer is missing, is what any sweep may have done.
+        Verb::Reap { .. } => {
+            let row = |row: &Row| Some((number(row, 0)?, Act::Reaped, Some(outcome(row, 1))));
+            rows.into_iter().flatten().filter_map(row).collect()
+        }
+        Verb::ReapOwner { owner, up_to_token } => {
+            let act = Act::ReapedOwner {
+                owner: owner.clone(),
+                up_to_token: *up_to_token,
+            };
+            match rows {
+                Some(rows) => {
+                    let row =
+                        |row: &Row| Some((number(row, 0)?, act.clone(), Some(outcome(row, 1))));
+                    rows.iter().filter_map(row).collect()
+                }
+                None => {
+                    let tasks: BTreeSet<i64> = known
+                        .by_owner
+                        .get(owner)
+                        .into_iter()
+                        .flatten()
+                        .map(|lease| lease.0)
+                        .collect();
+                    tasks
+                        .into_iter()
+                        .map(|task| (task, act.clone(), None))
+                        .collect()
+                }
+            }
+        }
+        Verb::Annotate { task, token, key } => one(
+            *task,
+            Act::Annotate {
+                token: *token,
+                key: key.clone(),
+            },
+            &|row| outcome(row, 0),
+        ),
+        Verb::Redrive { task } => one(*task, Act::Redrive, &|row| Reply {
+            task: number(row, 1),
+            ..outcome(row, 0)
+        }),
+        Verb::Dispatch { .. } => Vec::new(),
+        Verb::Get { task } => {
+            let reply = rows.map(|rows| rows.first().map_or_else(nothing, shown));
+            vec![(*task, Act::Get, reply)]
+        }
+        Verb::Tail { task, after } => {
+            let reply = rows.map(|rows| tail(rows, *after));
+            vec![(*task, Act::Tail { after: *after }, reply)]
+        }
+    }
+}
+
+fn each(
+    leases: &[(i64, i64)],
+    rows: Option<&Vec<Row>>,
+    act: impl Fn(i64) -> Act,
+    reply: impl Fn(&Row) -> Reply,
+) -> Vec<(i64, Act, Option<Reply>)> {
+    let mut all: Vec<_> = leases
+        .iter()
+        .enumerate()
+        .map(|(i, (task, token))| {
+            (
+                *task,
+                act(*token),
+                rows.and_then(|rows| rows.get(i)).map(&reply),
+            )
+        })
+        .collect();
+    // A batch is worked off in the order of the tasks' ids.
+    all.sort_by_key(|(task, ..)| *task);
+    all
+}
+
+pub fn nothing() -> Reply {
+    Reply {
+        outcome: "none".to_owned(),
+        ..Reply::default()
+    }
+}
+
+/// The columns of `Verb::Get`.
+pub fn shown(row: &Row) -> Reply {
+    let keys = text(row, 11)
+        .and_then(|json| {
+            serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&json).ok()
+        })
+        .map(|map| map.into_iter().map(|(key, _)| key).collect());
+    Reply {
+        outcome: "task".to_owned(),
+        state: state(row, 0),
+        attempt: number(row, 1).map(|n| n as i32),
+        lost_leases: number(row, 2).map(|n| n as i32),
+        token: number(row, 3),
+        expires: number(row, 4),
+        owner: text(row, 5),
+        seq: number(row, 6),
+        cancel_requested: Some(text(row, 7).as_deref() == Some("t")),
+        result: text(row, 8),
+        reason: text(row, 9),
+        at: number(row, 10),
+        keys,
+        ..Reply::default()
+    }
+}
+
+/// The columns of `Verb::Tail`: every seq from `after` + 1 on, and `final` at most once, last.
+fn tail(rows: &[Row], after: i64) -> Reply {
+    let dense = rows
+        .iter()
+        .enumerate()
+        .all(|(i, row)| number(row, 0) == Some(after + 1 + i as i64));
+    let finals = rows
+        .iter()
+        .filter(|row| row[1].as_deref() == Some("final"))
+        .count();
+    let last = rows
+        .last()
+        .is_some_and(|row| row[1].as_deref() == Some("final"));
+    let sound = dense && finals == usize::from(last);
+    Reply {
+        outcome: if sound {
+            "events"
+        } else {
+            "events out of order"
+        }
+        .to_owned(),
+        seq: Some(after + rows.len() as i64),
+        // Only whether it has ended is known, and only if there was something to read.
+        state: (!rows.is_empty()).then_some(if last { State::Completed } else { State::Ready }),
+        ..Reply::default()
+    }
+}
+
+/// Whether an answer says that something about the task has changed.
+pub fn changes(act: &Act, reply: Option<&Reply>) -> bool {
+    let Some(reply) = reply else { return true };
+    match act {
+        Act::Lease { .. } | Act::Reaped | Act::ReapedOwner { .. } => true,
+        // An expired lease of one's own may have been settled on the way.
+        Act::LeaseById { .. } => matches!(
+            reply.outcome.as_str(),
+            "acquired" | "terminal" | "not_ready"
+        ),
+        _ => matches!(
+            reply.outcome.as_str(),
+            "created"
+                | "started"
+                | "extended"
+                | "appended"
+                | "finalized"
+                | "retry_scheduled"
+                | "released"
+                | "cancelled"
+                | "cancel_requested"
+                | "annotated"
+                | "redriven"
+        ),
+    }
+}

@@ -1,0 +1,287 @@
+//! Decides whether the history of one task can be put in an order that its specification allows: the search of
+//! Wing and Gong with the memory of Lowe. A call takes effect at one moment between its beginning and its end; a call
+//! whose outcome is unknown takes effect at any moment after its beginning, or never.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use crate::spec::{Act, Queue, Reply, Task, Window};
+
+/// One call on the task; `reply` is `None` if it is not known what was answered.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub act: Act,
+    pub reply: Option<Reply>,
+    pub window: Window,
+}
+
+/// What happens to the task at one moment: a call, or the calls of a transaction.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Call(Box<Call>),
+    Savepoint,
+    RollbackToSavepoint,
+}
+
+impl Step {
+    pub fn call(act: Act, reply: Option<Reply>, window: Window) -> Step {
+        Step::Call(Box::new(Call { act, reply, window }))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Committed,
+    /// The answers count, the effects do not.
+    RolledBack,
+    /// It may have been committed, or not.
+    Unknown,
+}
+
+#[derive(Clone, Debug)]
+pub struct Op {
+    pub steps: Vec<Step>,
+    pub fate: Fate,
+    /// Whether its commit waited for its flush, by the caller's settings.
+    pub flushed: bool,
+    /// Monotonic time, in ns: it cannot have taken effect outside of these.
+    pub begun: i64,
+    pub ended: i64,
+    /// Who called, for people.
+    pub label: String,
+}
+
+impl Op {
+    fn is_certain(&self) -> bool {
+        self.fate != Fate::Unknown && !self.is_crash()
+    }
+
+    fn is_crash(&self) -> bool {
+        matches!(&self.steps[..], [Step::Call(call)] if call.act == Act::Crash)
+    }
+
+    /// Whether the functions of this transaction make it wait for its flush whatever the caller set.
+    fn durable(&self) -> bool {
+        self.flushed
+            || self.steps.iter().any(|step| match step {
+                Step::Call(call) => {
+                    match (&call.act, call.reply.as_ref().map(|r| r.outcome.as_str())) {
+                        (
+                            Act::Lease { .. }
+                            | Act::Start { .. }
+                            | Act::Finalize { .. }
+                            | Act::FailAttempt { .. }
+                            | Act::Release { .. }
+                            | Act::Reaped
+                            | Act::ReapedOwner { .. },
+                            _,
+                        ) => true,
+                        (Act::LeaseById { .. }, outcome) => outcome == Some("acquired"),
+                        (Act::Cancel { .. }, outcome) => outcome == Some("cancelled"),
+                        _ => false,
+                    }
+                }
+                _ => false,
+            })
+    }
+}
+
+/// Why there is no such order.
+#[derive(Debug)]
+pub struct Rejected {
+    pub why: String,
+    /// The longest order that was found, and what it made of the task.
+    pub order: Vec<usize>,
+    pub reached: Vec<Task>,
+    /// The calls of which one should have come next.
+    pub stuck: Vec<usize>,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.why)
+    }
+}
+
+/// A task, and what it was before each change that may not be on disk yet.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct World {
+    task: Task,
+    unflushed: Vec<Task>,
+}
+
+/// How many steps a search may take before it gives up: a history that cannot be decided is a failure too.
+const STEPS: u64 = 20_000_000;
+
+pub fn check(queues: &[Queue], ops: &[Op]) -> Result<(), Rejected> {
+    let mut search = Search {
+        queues,
+        ops,
+        by_begin: {
+            let mut order: Vec<usize> = (0..ops.len()).collect();
+            order.sort_by_key(|i| (ops[*i].begun, *i));
+            order
+        },
+        done: vec![false; ops.len()],
+        order: Vec::new(),
+        seen: HashSet::new(),
+        best: Vec::new(),
+        best_tasks: vec![Task::nothing()],
+        steps: 0,
+    };
+    if search.from(World {
+        task: Task::nothing(),
+        unflushed: Vec::new(),
+    }) {
+        return Ok(());
+    }
+    let mut done = vec![false; ops.len()];
+    for i in &search.best {
+        done[*i] = true;
+    }
+    let stuck = search.candidates(&done);
+    let why = if search.steps >= STEPS {
+        format!("undecided after {STEPS} steps")
+    } else {
+        "no order of these calls is one that the specification allows".to_owned()
+    };
+    Err(Rejected {
+        why,
+        order: search.best,
+        reached: search.best_tasks,
+        stuck,
+    })
+}
+
+struct Search<'a> {
+    queues: &'a [Queue],
+    ops: &'a [Op],
+    by_begin: Vec<usize>,
+    done: Vec<bool>,
+    order: Vec<usize>,
+    seen: HashSet<(Vec<u64>, World)>,
+    best: Vec<usize>,
+    best_tasks: Vec<Task>,
+    steps: u64,
+}
+
+impl Search<'_> {
+    /// What may come next: whatever began before the first of the rest ended.
+    fn candidates(&self, done: &[bool]) -> Vec<usize> {
+        let left = || self.by_begin.iter().copied().filter(|i| !done[*i]);
+        let first_end = left()
+            .filter(|i| self.ops[*i].is_certain())
+            .map(|i| self.ops[i].ended)
+            .min()
+            .unwrap_or(i64::MAX);
+        let mut next: Vec<usize> = left()
+            .take_while(|i| self.ops[*i].begun <= first_end)
+            .collect();
+        next.sort_by_key(|i| (!self.ops[*i].is_certain(), self.ops[*i].ended));
+        next
+    }
+
+    fn from(&mut self, world: World) -> bool {
+        self.steps += 1;
+        if self.steps >= STEPS {
+            return false;
+        }
+        if (0..self.ops.len()).all(|i| self.done[i] || !self.ops[i].is_certain()) {
+            return true;
+        }
+        if self.order.len() > self.best.len() {
+            self.best = self.order.clone();
+            self.best_tasks.clear();
+        }
+        if self.order.len() == self.best.len() && self.best_tasks.len() < 3 {
+            self.best_tasks.push(world.task.clone());
+        }
+        if !self.seen.insert((self.bits(), world.clone())) {
+            return false;
+        }
+        for i in self.candidates(&self.done) {
+            let next = after(self.queues, &world, &self.ops[i]);
+            if next.is_empty() {
+                continue;
+            }
+            self.done[i] = true;
+            self.order.push(i);
+            for world in next {
+                if self.from(world) {
+                    return true;
+                }
+            }
+            self.order.pop();
+            self.done[i] = false;
+        }
+        false
+    }
+
+    fn bits(&self) -> Vec<u64> {
+        let mut bits = vec![0u64; self.done.len().div_ceil(64)];
+        for (i, done) in self.done.iter().enumerate() {
+            bits[i / 64] |= u64::from(*done) << (i % 64);
+        }
+        bits
+    }
+}
+
+/// The worlds after this op, if it can happen in this one.
+fn after(queues: &[Queue], world: &World, op: &Op) -> Vec<World> {
+    if op.is_crash() {
+        // Any change that was not flushed may be gone, and with it those after it.
+        return (0..world.unflushed.len())
+            .map(|i| World {
+                task: world.unflushed[i].clone(),
+                unflushed: world.unflushed[..i].to_vec(),
+            })
+            .collect();
+    }
+    // (now, at the savepoint)
+    let mut tasks: Vec<(Task, Option<Task>)> = vec![(world.task.clone(), None)];
+    for step in &op.steps {
+        let mut next = Vec::new();
+        for (task, savepoint) in tasks {
+            match step {
+                Step::Savepoint => next.push((task.clone(), Some(task))),
+                Step::RollbackToSavepoint => {
+                    let back = savepoint.clone().unwrap_or(task);
+                    next.push((back, savepoint));
+                }
+                Step::Call(call) => {
+                    for task in task.after(queues, &call.act, call.reply.as_ref(), call.window) {
+                        let state = (task, savepoint.clone());
+                        if !next.contains(&state) {
+                            next.push(state);
+                        }
+                    }
+                }
+            }
+        }
+        tasks = next;
+    }
+    if tasks.is_empty() {
+        return Vec::new();
+    }
+    if op.fate == Fate::RolledBack {
+        return vec![world.clone()];
+    }
+    let durable = op.durable();
+    let mut worlds: Vec<World> = Vec::new();
+    for (task, _) in tasks {
+        let unflushed = if durable {
+            Vec::new()
+        } else if task == world.task {
+            world.unflushed.clone()
+        } else {
+            let mut all = world.unflushed.clone();
+            all.push(world.task.clone());
+            all
+        };
+        let world = World { task, unflushed };
+        if !worlds.contains(&world) {
+            worlds.push(world);
+        }
+    }
+    worlds
+}

@@ -1,0 +1,1169 @@
+//! The sequential specification of one task: what each call may answer, and what it makes of the task, if
+//! calls came one at a time. The decisions are the extension's own (`src/model`); written anew is what its SQL
+//! does with them: counters, sequence numbers, times.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::ending::{self, Ending, OnLost};
+use crate::model::outcome::{self, Found, Refusal};
+use crate::model::state::State;
+use crate::model::transition::{self, Event};
+
+/// µs since 1970, as the server's clock and the clients' show it: they are on one machine.
+pub type Time = i64;
+
+/// The settings of a queue.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub name: String,
+    pub lease_ttl: i64,
+    pub max_attempts: i32,
+    pub max_lost_leases: i32,
+    pub backoff_max: i64,
+    pub max_runtime: Option<i64>,
+    pub on_lost: OnLost,
+}
+
+/// When a call ran, by the clock of its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub from: Time,
+    pub to: Time,
+}
+
+impl Window {
+    pub const ANY: Window = Window {
+        from: 0,
+        to: Time::MAX,
+    };
+}
+
+/// A time that is known to lie between two others, both included; mostly they are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Span {
+    pub from: Time,
+    pub to: Time,
+}
+
+impl Span {
+    pub fn at(time: Time) -> Span {
+        Span {
+            from: time,
+            to: time,
+        }
+    }
+
+    /// Where both are true; `None`: nowhere.
+    fn and(self, from: Time, to: Time) -> Option<Span> {
+        let both = Span {
+            from: self.from.max(from),
+            to: self.to.min(to),
+        };
+        (both.from <= both.to).then_some(both)
+    }
+}
+
+/// What a call is about, for one task.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// `bounded`: of a group with `max_parallel`. `delay`: how long after the call's beginning `run_at` was.
+    Create {
+        queue: usize,
+        max_attempts: Option<i32>,
+        delay: i64,
+        bounded: bool,
+        in_run: bool,
+    },
+    /// A row of `task_acquire_lease`.
+    Lease {
+        owner: String,
+        ttl: i64,
+    },
+    LeaseById {
+        owner: String,
+        ttl: i64,
+    },
+    Start {
+        token: i64,
+    },
+    Heartbeat {
+        token: i64,
+        ttl: i64,
+    },
+    Append {
+        token: Option<i64>,
+        dedup_key: Option<String>,
+    },
+    Finalize {
+        token: i64,
+        state: State,
+        result: Option<String>,
+    },
+    FailAttempt {
+        token: i64,
+        error: Option<String>,
+        retry_after: Option<i64>,
+    },
+    Release {
+        token: i64,
+        delay: i64,
+        unless_started: bool,
+    },
+    RequireLease {
+        token: i64,
+    },
+    /// At the commit of a transaction in which `task_require_lease` passed, the lease is still the task's.
+    StillHeld {
+        token: i64,
+    },
+    Cancel {
+        force: bool,
+    },
+    /// A row of `task_reap`.
+    Reaped,
+    /// A row of `task_reap_owner`; if that call's answer is unknown, what may have been one.
+    ReapedOwner {
+        owner: String,
+        up_to_token: i64,
+    },
+    Annotate {
+        token: Option<i64>,
+        key: String,
+    },
+    Redrive,
+    Get,
+    /// `task_events(task_id, after)`.
+    Tail {
+        after: i64,
+    },
+    /// The server went down: what was not flushed may be gone.
+    Crash,
+}
+
+/// What was answered. Fields that an answer does not have are `None`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reply {
+    pub outcome: String,
+    pub state: Option<State>,
+    pub token: Option<i64>,
+    pub expires: Option<Time>,
+    pub attempt: Option<i32>,
+    pub lost_leases: Option<i32>,
+    pub owner: Option<String>,
+    pub run_at: Option<Time>,
+    pub seq: Option<i64>,
+    pub at: Option<Time>,
+    pub cancel_requested: Option<bool>,
+    pub result: Option<String>,
+    pub reason: Option<String>,
+    pub keys: Option<BTreeSet<String>>,
+    pub task: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lease {
+    token: i64,
+    owner: String,
+    leased_at: Time,
+    expires: Span,
+    started: bool,
+}
+
+/// What a lease was answered when its holder gave it back: a replay gets the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct GivenBack {
+    event: &'static str,
+    run_at: Option<Time>,
+    state: State,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct End {
+    /// The lease whose holder ended it.
+    by: Option<i64>,
+    at: Option<Time>,
+    result: Option<String>,
+    error: Option<String>,
+    reason: Option<String>,
+}
+
+/// One task between two calls.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Task {
+    /// `None`: there is no such task.
+    pub state: Option<State>,
+    /// Which of the queues it is in.
+    queue: usize,
+    max_attempts: i32,
+    bounded: bool,
+    in_run: bool,
+    lease: Option<Lease>,
+    attempt: i32,
+    lost_leases: i32,
+    cancel_requested: bool,
+    seq: i64,
+    /// The latest time that is known to have been read under this task's lock: it never runs back.
+    clock: Time,
+    /// The last token granted.
+    token: i64,
+    given_back: BTreeMap<i64, GivenBack>,
+    run_at: Option<Span>,
+    end: Option<End>,
+    redriven: Option<Option<i64>>,
+    dedup_keys: BTreeMap<String, i64>,
+    annotated: BTreeSet<String>,
+}
+
+impl Task {
+    /// No task yet.
+    pub fn nothing() -> Task {
+        Task {
+            state: None,
+            queue: 0,
+            max_attempts: 0,
+            bounded: false,
+            in_run: false,
+            lease: None,
+            attempt: 0,
+            lost_leases: 0,
+            cancel_requested: false,
+            seq: 0,
+            clock: 0,
+            token: 0,
+            given_back: BTreeMap::new(),
+            run_at: None,
+            end: None,
+            redriven: None,
+            dedup_keys: BTreeMap::new(),
+            annotated: BTreeSet::new(),
+        }
+    }
+
+    /// What the extension's rules look at.
+    fn found(&self, expired: bool) -> Option<Found> {
+        let state = self.state?;
+        Some(Found {
+            state,
+            lease_token: match &self.lease {
+                Some(lease) => Some(lease.token),
+                None if state.is_terminal() => self.end.as_ref().and_then(|end| end.by),
+                None => None,
+            },
+            ended_by_lease: self.end.as_ref().is_some_and(|end| end.by.is_some()),
+            expired,
+            started: self.lease.as_ref().is_some_and(|lease| lease.started),
+        })
+    }
+
+    /// The task as it is if the server reads this time under its lock; `None`: it cannot be.
+    fn at(&self, time: Time, window: Window) -> Option<Task> {
+        let fits = time >= self.clock && window.from <= time && time <= window.to;
+        fits.then(|| Task {
+            clock: time,
+            ..self.clone()
+        })
+    }
+
+    /// What is known of the time at which a call of this window reads the clock.
+    fn now(&self, window: Window) -> Span {
+        Span {
+            from: window.from.max(self.clock),
+            to: window.to,
+        }
+    }
+
+    /// With a lease that is live, and with one that has expired, as far as either is possible.
+    fn live_or_not(&self, window: Window) -> Vec<(bool, Task)> {
+        let Some(lease) = &self.lease else {
+            return vec![(false, self.clone())];
+        };
+        let now = self.now(window);
+        let mut both = Vec::new();
+        let mut with = |expired: bool, expires: Option<Span>, clock: Time| {
+            if let Some(expires) = expires {
+                let lease = Lease {
+                    expires,
+                    ..lease.clone()
+                };
+                let clock = self.clock.max(clock);
+                both.push((
+                    expired,
+                    Task {
+                        lease: Some(lease),
+                        clock,
+                        ..self.clone()
+                    },
+                ));
+            }
+        };
+        with(
+            false,
+            lease.expires.and(now.from.saturating_add(1), Time::MAX),
+            self.clock,
+        );
+        with(
+            true,
+            lease.expires.and(Time::MIN, now.to),
+            lease.expires.from,
+        );
+        both
+    }
+
+    /// What others may do at any time up to `until` without this history telling: a sweep settles a lease that
+    /// ran out, a scheduled task comes due, a waiter gets a slot.
+    pub fn unseen(&self, queue: &Queue, until: Time) -> Vec<Task> {
+        let mut seen = vec![self.clone()];
+        let mut next = 0;
+        while next < seen.len() {
+            let task = seen[next].clone();
+            next += 1;
+            let mut more = Vec::new();
+            match task.state {
+                Some(State::Running) => {
+                    let window = Window {
+                        from: task.clock,
+                        to: until,
+                    };
+                    for (expired, task) in task.live_or_not(window) {
+                        if expired {
+                            let ending = ending::lost(&task.model_lease(queue, true));
+                            more.extend(task.settled(ending));
+                        }
+                    }
+                }
+                Some(State::Scheduled) if task.run_at.is_none_or(|at| at.from <= until) => {
+                    let clock = task.clock.max(task.run_at.map_or(0, |at| at.from));
+                    let due = Task {
+                        clock,
+                        ..task.clone()
+                    };
+                    more.extend(due.moved(Event::Due));
+                    if task.bounded {
+                        more.extend(due.moved(Event::Block));
+                    }
+                }
+                Some(State::Blocked) => more.extend(task.moved(Event::Unblock)),
+                _ => {}
+            }
+            for task in more {
+                if !seen.contains(&task) {
+                    seen.push(task);
+                }
+            }
+        }
+        seen
+    }
+
+    fn moved(&self, event: Event) -> Option<Task> {
+        let state = transition::next(self.state?, event).ok()?;
+        Some(Task {
+            state: Some(state),
+            ..self.clone()
+        })
+    }
+
+    fn model_lease(&self, queue: &Queue, expired: bool) -> ending::Lease {
+        let lease = self.lease.as_ref();
+        let timed_out = queue.max_runtime.is_some_and(|max| {
+            lease.is_some_and(|lease| lease.expires.from >= lease.leased_at.saturating_add(max))
+        });
+        ending::Lease {
+            attempt: self.attempt,
+            max_attempts: self.max_attempts,
+            lost_leases: self.lost_leases,
+            max_lost_leases: queue.max_lost_leases,
+            started: lease.is_some_and(|lease| lease.started),
+            cancel_requested: self.cancel_requested,
+            timed_out: timed_out && expired,
+            on_lost: queue.on_lost,
+        }
+    }
+
+    /// What becomes of a running task whose lease ends like this.
+    fn settled(&self, ending: Ending) -> Option<Task> {
+        match ending {
+            Ending::Requeue { counted } => {
+                let mut task = self.without_lease(Event::Requeue)?;
+                task.seq += 1;
+                task.attempt -= 1;
+                task.lost_leases += i32::from(counted);
+                task.run_at = None;
+                Some(task)
+            }
+            Ending::Retry => {
+                let mut task = self.without_lease(Event::Postpone)?;
+                task.seq += 1;
+                task.run_at = Some(Span {
+                    from: task.clock,
+                    to: Time::MAX,
+                });
+                Some(task)
+            }
+            Ending::End {
+                state,
+                reason,
+                lost,
+            } => {
+                let report = End {
+                    by: None,
+                    at: None,
+                    result: None,
+                    error: None,
+                    reason: Some(reason.to_owned()),
+                };
+                let mut task = self.ended(state, report)?;
+                if lost {
+                    task.seq += 1;
+                    task.attempt -= 1;
+                    task.lost_leases += 1;
+                }
+                Some(task)
+            }
+        }
+    }
+
+    fn without_lease(&self, event: Event) -> Option<Task> {
+        let mut task = self.moved(event)?;
+        task.lease = None;
+        Some(task)
+    }
+
+    fn ended(&self, state: State, end: End) -> Option<Task> {
+        let mut task = self.without_lease(transition::ending_in(state)?)?;
+        task.seq += 1;
+        task.clock = task.clock.max(end.at.unwrap_or(0));
+        task.end = Some(end);
+        Some(task)
+    }
+
+    /// Leased, from `ready`.
+    fn leased(
+        &self,
+        queue: &Queue,
+        owner: &str,
+        ttl: i64,
+        reply: Option<&Reply>,
+        window: Window,
+    ) -> Option<Task> {
+        let mut task = self.moved(Event::Acquire)?;
+        let length = queue.max_runtime.map_or(ttl, |max| max.min(ttl));
+        // What came of a call without an answer is looked up on the tapes, or it left no trace.
+        let says = reply?;
+        let leased_at = match says.at {
+            Some(at) => at,
+            None => says.expires? - length,
+        };
+        task = task.at(leased_at, window)?;
+        let token = says.token?;
+        if token <= task.token {
+            return None;
+        }
+        task.token = token;
+        task.attempt += 1;
+        task.seq += 1;
+        task.lease = Some(Lease {
+            token,
+            owner: owner.to_owned(),
+            leased_at,
+            expires: Span::at(leased_at + length),
+            started: false,
+        });
+        let counts = says.attempt.is_none_or(|n| n == task.attempt)
+            && says.lost_leases.is_none_or(|n| n == task.lost_leases);
+        counts.then_some(task)
+    }
+
+    /// The task after a call, once for each way in which it may have come to that answer. Empty: it cannot
+    /// have been answered. Without an answer: every way in which the call may have had an effect.
+    pub fn after(
+        &self,
+        queues: &[Queue],
+        act: &Act,
+        reply: Option<&Reply>,
+        window: Window,
+    ) -> Vec<Task> {
+        let queue = match act {
+            Act::Create { queue, .. } if self.state.is_none() => &queues[*queue],
+            _ => &queues[self.queue],
+        };
+        let mut after = Vec::new();
+        for task in self.unseen(queue, window.to) {
+            after.extend(task.directly_after(queue, act, reply, window));
+        }
+        after
+    }
+
+    fn directly_after(
+        &self,
+        queue: &Queue,
+        act: &Act,
+        reply: Option<&Reply>,
+        window: Window,
+    ) -> Vec<Task> {
+        let says = |word: &str| reply.is_none_or(|reply| reply.outcome == word);
+        let state_is = |state: Option<State>| reply.is_none_or(|reply| reply.state == state);
+        let unchanged = |holds: bool| {
+            if holds {
+                vec![self.clone()]
+            } else {
+                Vec::new()
+            }
+        };
+        let Some(state) = self.state else {
+            return match act {
+                Act::Create {
+                    queue: in_queue,
+                    max_attempts,
+                    delay,
+                    bounded,
+                    in_run,
+                } if says("created") => {
+                    let task = Task {
+                        queue: *in_queue,
+                        max_attempts: max_attempts.unwrap_or(queue.max_attempts),
+                        bounded: *bounded,
+                        in_run: *in_run,
+                        ..self.clone()
+                    };
+                    let states: &[State] = if *bounded {
+                        &[State::Ready, State::Blocked]
+                    } else if *delay == 0 {
+                        &[State::Ready]
+                    } else if window.from.saturating_add(*delay) <= window.to {
+                        &[State::Scheduled, State::Ready]
+                    } else {
+                        &[State::Scheduled]
+                    };
+                    let with = |state: &State| Task {
+                        state: Some(*state),
+                        ..task.clone()
+                    };
+                    let fits =
+                        |state: &&State| reply.is_none_or(|r| r.state.is_none_or(|s| s == **state));
+                    states.iter().filter(fits).map(with).collect()
+                }
+                Act::Get => unchanged(says("none")),
+                Act::Tail { after } => {
+                    unchanged(says("events") && reply.is_none_or(|r| r.seq == Some(*after)))
+                }
+                Act::RequireLease { .. } => unchanged(says("refused")),
+                Act::Crash => unchanged(true),
+                _ => unchanged(says("not_found")),
+            };
+        };
+        match act {
+            Act::Create { .. } => unchanged(says("exists")),
+            Act::Crash => unchanged(true),
+            Act::Lease { owner, ttl } => self
+                .leased(queue, owner, *ttl, reply, window)
+                .into_iter()
+                .collect(),
+            Act::LeaseById { owner, ttl } => {
+                self.lease_by_id(queue, state, owner, *ttl, reply, window)
+            }
+            Act::Start { token } => {
+                let mut after = Vec::new();
+                for (expired, task) in self.live_or_not(window) {
+                    match outcome::may_start(task.found(expired).as_ref(), *token) {
+                        Some(Refusal::AlreadyStarted) => {
+                            if says("already_started")
+                                && let Some(task) = task.with_expiry(reply.and_then(|r| r.expires))
+                            {
+                                after.push(task);
+                            }
+                        }
+                        Some(refusal) if says(refusal.word()) => after.push(task),
+                        None if says("started") => {
+                            after.extend(task.started(queue, reply, window));
+                        }
+                        _ => {}
+                    }
+                }
+                after
+            }
+            Act::Heartbeat { token, ttl } => {
+                let mut after = Vec::new();
+                for (expired, task) in self.live_or_not(window) {
+                    let refusal = outcome::needs_live(task.found(expired).as_ref(), *token);
+                    match refusal {
+                        Some(refusal) if says(refusal.word()) => after.push(task),
+                        None => {
+                            if says("extended") {
+                                after.extend(task.extended(queue, *ttl, reply, window));
+                            }
+                            if says("not_extended")
+                                && let Some(task) = task.with_expiry(reply.and_then(|r| r.expires))
+                            {
+                                after.push(task);
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+                after
+            }
+            Act::Append { token, dedup_key } => {
+                if let Some(seq) = dedup_key.as_ref().and_then(|key| self.dedup_keys.get(key)) {
+                    return unchanged(says("exists") && reply.is_none_or(|r| r.seq == Some(*seq)));
+                }
+                if state.is_terminal() {
+                    let seq = reply.is_none_or(|r| r.seq == Some(self.seq));
+                    return unchanged(says("dropped_after_final") && seq);
+                }
+                let current = |token: &i64| self.lease.as_ref().is_some_and(|l| l.token == *token);
+                if !token.as_ref().is_none_or(current) {
+                    return unchanged(says("lease_lost"));
+                }
+                let mut task = self.clone();
+                task.seq += 1;
+                if let Some(key) = dedup_key {
+                    task.dedup_keys.insert(key.clone(), task.seq);
+                }
+                let seq = reply.is_none_or(|r| r.seq == Some(task.seq));
+                if !says("appended") || !seq {
+                    return Vec::new();
+                }
+                match reply.and_then(|r| r.at) {
+                    Some(at) => task.at(at, window).into_iter().collect(),
+                    None => vec![task],
+                }
+            }
+            Act::Finalize {
+                token,
+                state: to,
+                result,
+            } => {
+                let reason = (*to == State::Cancelled).then(|| "cancelled".to_owned());
+                let report = End {
+                    by: Some(*token),
+                    at: reply.and_then(|r| r.at),
+                    result: result.clone(),
+                    error: None,
+                    reason,
+                };
+                self.finalize(*token, *to, report, reply, window)
+            }
+            Act::FailAttempt {
+                token,
+                error,
+                retry_after,
+            } => self.fail_attempt(queue, *token, error, *retry_after, reply, window),
+            Act::Release {
+                token,
+                delay,
+                unless_started,
+            } => self.release(*token, *delay, *unless_started, reply, window),
+            Act::RequireLease { token } => {
+                let mut after = Vec::new();
+                for (expired, task) in self.live_or_not(window) {
+                    let refusal = outcome::needs_live(task.found(expired).as_ref(), *token);
+                    if says(if refusal.is_some() { "refused" } else { "held" }) {
+                        after.push(task);
+                    }
+                }
+                after
+            }
+            Act::StillHeld { token } => unchanged(
+                self.lease
+                    .as_ref()
+                    .is_some_and(|lease| lease.token == *token),
+            ),
+            Act::Cancel { force } => {
+                if state.is_terminal() {
+                    return unchanged(says("terminal") && state_is(Some(state)));
+                }
+                if state == State::Running && !force {
+                    let mut task = self.clone();
+                    task.seq += i64::from(!self.cancel_requested);
+                    task.cancel_requested = true;
+                    return if says("cancel_requested") {
+                        vec![task]
+                    } else {
+                        Vec::new()
+                    };
+                }
+                let reason = if state == State::Running {
+                    "forced"
+                } else {
+                    "cancelled"
+                };
+                let end = End {
+                    by: None,
+                    at: None,
+                    result: None,
+                    error: None,
+                    reason: Some(reason.to_owned()),
+                };
+                let ended = self.ended(State::Cancelled, end);
+                ended.filter(|_| says("cancelled")).into_iter().collect()
+            }
+            Act::Reaped => {
+                let mut after = Vec::new();
+                for (expired, task) in self.live_or_not(window) {
+                    if expired && state == State::Running {
+                        let ending = ending::lost(&task.model_lease(queue, true));
+                        after.extend(task.settled(ending));
+                    }
+                }
+                after.retain(|task| says(task.reaped_word()));
+                after
+            }
+            Act::ReapedOwner { owner, up_to_token } => {
+                let theirs = |lease: &Lease| lease.owner == *owner && lease.token <= *up_to_token;
+                let mut after = Vec::new();
+                if self.lease.as_ref().is_some_and(theirs) {
+                    for (expired, task) in self.live_or_not(window) {
+                        let ending = ending::lost(&task.model_lease(queue, expired));
+                        after.extend(task.settled(ending));
+                    }
+                }
+                after.retain(|task| says(task.reaped_word()));
+                after
+            }
+            Act::Annotate { token, key } => {
+                let current = |token: &i64| self.lease.as_ref().is_some_and(|l| l.token == *token);
+                if !token.as_ref().is_none_or(current) {
+                    return unchanged(says("lease_lost"));
+                }
+                let mut task = self.clone();
+                task.annotated.insert(key.clone());
+                if says("annotated") {
+                    vec![task]
+                } else {
+                    Vec::new()
+                }
+            }
+            Act::Redrive => {
+                if !state.is_terminal() {
+                    return unchanged(says("not_terminal"));
+                }
+                if state == State::Completed {
+                    return unchanged(says("completed"));
+                }
+                if let Some(new) = self.redriven {
+                    let same = reply.is_none_or(|r| new.is_none() || r.task == new);
+                    return unchanged(says("already_redriven") && same);
+                }
+                if self.in_run {
+                    return unchanged(says("run_terminal") || says("run_not_paused"));
+                }
+                let mut task = self.clone();
+                task.redriven = Some(reply.and_then(|r| r.task));
+                if says("redriven") {
+                    vec![task]
+                } else {
+                    Vec::new()
+                }
+            }
+            Act::Get => self.read(state, reply).into_iter().collect(),
+            Act::Tail { after } => {
+                let last = self.seq.max(*after);
+                let whole = reply.is_none_or(|r| {
+                    r.seq == Some(last)
+                        && r.state
+                            .is_none_or(|s| s.is_terminal() == state.is_terminal())
+                });
+                unchanged(says("events") && whole)
+            }
+        }
+    }
+
+    fn reaped_word(&self) -> &'static str {
+        match self.state {
+            Some(State::Ready | State::Scheduled) => "requeued",
+            Some(state) => state.name(),
+            None => "",
+        }
+    }
+
+    /// With this expiry, if it may be the one.
+    fn with_expiry(&self, expires: Option<Time>) -> Option<Task> {
+        let Some(time) = expires else {
+            return Some(self.clone());
+        };
+        let lease = self.lease.as_ref()?;
+        let lease = Lease {
+            expires: lease.expires.and(time, time)?,
+            ..lease.clone()
+        };
+        Some(Task {
+            lease: Some(lease),
+            ..self.clone()
+        })
+    }
+
+    fn started(&self, queue: &Queue, reply: Option<&Reply>, window: Window) -> Option<Task> {
+        let mut task = self.clone();
+        let lease = task.lease.as_mut()?;
+        lease.started = true;
+        let latest = queue
+            .max_runtime
+            .map_or(Time::MAX, |max| lease.leased_at.saturating_add(max));
+        match reply.and_then(|r| r.expires) {
+            // Only moved if that is later.
+            Some(expires) => {
+                if lease.expires.and(expires, expires).is_none() {
+                    if expires <= lease.expires.from || expires > latest {
+                        return None;
+                    }
+                    if expires < latest {
+                        task = task.at(expires - queue.lease_ttl, window)?;
+                    }
+                }
+                let lease = task.lease.as_mut()?;
+                lease.expires = Span::at(expires);
+            }
+            None => {
+                let to = window.to.saturating_add(queue.lease_ttl).min(latest);
+                lease.expires.to = lease.expires.to.max(to);
+            }
+        }
+        task.seq += 1;
+        Some(task)
+    }
+
+    fn extended(
+        &self,
+        queue: &Queue,
+        ttl: i64,
+        reply: Option<&Reply>,
+        window: Window,
+    ) -> Option<Task> {
+        let lease = self.lease.as_ref()?;
+        let latest = queue
+            .max_runtime
+            .map_or(Time::MAX, |max| lease.leased_at.saturating_add(max));
+        let mut task = self.clone();
+        let expires = match reply.and_then(|r| r.expires) {
+            Some(expires) => {
+                if expires <= lease.expires.from || expires > latest {
+                    return None;
+                }
+                if expires < latest {
+                    task = task.at(expires - ttl, window)?;
+                }
+                Span::at(expires)
+            }
+            None => {
+                let now = self.now(window);
+                Span {
+                    from: (now.from.saturating_add(ttl))
+                        .max(lease.expires.from)
+                        .min(latest),
+                    to: now.to.saturating_add(ttl).min(latest),
+                }
+            }
+        };
+        task.lease.as_mut()?.expires = expires;
+        Some(task)
+    }
+
+    fn finalize(
+        &self,
+        token: i64,
+        to: State,
+        report: End,
+        reply: Option<&Reply>,
+        window: Window,
+    ) -> Vec<Task> {
+        let says = |word: &str| reply.is_none_or(|reply| reply.outcome == word);
+        let mut after = Vec::new();
+        // Expired or not makes no difference here.
+        match outcome::needs_current_or_replay(self.found(false).as_ref(), token) {
+            None => {
+                let at = report.at;
+                let ended = self.ended(to, report);
+                let ended = ended
+                    .filter(|_| says("finalized") && reply.is_none_or(|r| r.state == Some(to)));
+                let now = self.now(window);
+                let fits = at.is_none_or(|at| now.from <= at && at <= now.to);
+                after.extend(ended.filter(|_| fits));
+            }
+            Some(Refusal::AlreadyFinalized) => {
+                let end = self.end.as_ref().expect("it has ended");
+                let same = self.state == Some(to)
+                    && (&end.result, &end.error, &end.reason)
+                        == (&report.result, &report.error, &report.reason);
+                let word = if same {
+                    "already_finalized"
+                } else {
+                    "already_finalized_differently"
+                };
+                let told = reply.is_none_or(|r| {
+                    r.state == self.state && (end.at.is_none() || r.at == end.at || r.at.is_none())
+                });
+                if says(word) && told {
+                    after.push(self.clone());
+                }
+            }
+            Some(refusal) => {
+                let told = reply.is_none_or(|r| r.state == self.state);
+                if says(refusal.word()) && told {
+                    after.push(self.clone());
+                }
+            }
+        }
+        after
+    }
+
+    fn fail_attempt(
+        &self,
+        queue: &Queue,
+        token: i64,
+        error: &Option<String>,
+        retry_after: Option<i64>,
+        reply: Option<&Reply>,
+        window: Window,
+    ) -> Vec<Task> {
+        let says = |word: &str| reply.is_none_or(|reply| reply.outcome == word);
+        let current = self
+            .lease
+            .as_ref()
+            .is_some_and(|lease| lease.token == token);
+        let report = |reason: &str| End {
+            by: Some(token),
+            at: None,
+            result: None,
+            error: error.clone(),
+            reason: Some(reason.to_owned()),
+        };
+        if !current {
+            if let Some(given) = self
+                .given_back
+                .get(&token)
+                .filter(|given| given.event == "retry_scheduled")
+            {
+                let same = reply.is_none_or(|r| {
+                    r.outcome == given.event
+                        && r.state == Some(given.state)
+                        && (given.run_at.is_none() || r.run_at == given.run_at)
+                });
+                return if same { vec![self.clone()] } else { Vec::new() };
+            }
+            let (to, reason) = match self.state {
+                Some(State::Cancelled) if self.cancel_requested => (State::Cancelled, "cancelled"),
+                _ => (State::Failed, "attempts_exhausted"),
+            };
+            return self.finalize(token, to, report(reason), reply, window);
+        }
+        match ending::failed_attempt(&self.model_lease(queue, false)) {
+            Ending::End { state, reason, .. } => {
+                let told = says("finalized") && reply.is_none_or(|r| r.state == Some(state));
+                self.ended(state, report(reason))
+                    .filter(|_| told)
+                    .into_iter()
+                    .collect()
+            }
+            _ => {
+                let delay = match retry_after {
+                    Some(delay) => Span::at(delay),
+                    None => Span {
+                        from: 1,
+                        to: queue.backoff_max,
+                    },
+                };
+                self.postponed(token, "retry_scheduled", delay, true, reply, window)
+            }
+        }
+    }
+
+    fn release(
+        &self,
+        token: i64,
+        delay: i64,
+        unless_started: bool,
+        reply: Option<&Reply>,
+        window: Window,
+    ) -> Vec<Task> {
+        let says = |word: &str| reply.is_none_or(|reply| reply.outcome == word);
+        let unchanged = |holds: bool| {
+            if holds {
+                vec![self.clone()]
+            } else {
+                Vec::new()
+            }
+        };
+        let lease = self.lease.as_ref().filter(|lease| lease.token == token);
+        let Some(lease) = lease else {
+            if let Some(given) = self
+                .given_back
+                .get(&token)
+                .filter(|given| given.event == "released")
+            {
+                let same = given.run_at.is_none() || reply.is_none_or(|r| r.run_at == given.run_at);
+                return unchanged(says("released") && same);
+            }
+            let found = self.found(false);
+            let ended = outcome::needs_current_or_replay(found.as_ref(), token)
+                == Some(Refusal::AlreadyFinalized);
+            if ended && self.state == Some(State::Cancelled) && self.cancel_requested {
+                return unchanged(says("cancelled"));
+            }
+            let word = outcome::needs_current(found.as_ref(), token).map_or("", Refusal::word);
+            return unchanged(says(word));
+        };
+        if self.cancel_requested {
+            let end = End {
+                by: Some(token),
+                at: None,
+                result: None,
+                error: None,
+                reason: Some("cancelled".to_owned()),
+            };
+            let ended = self.ended(State::Cancelled, end);
+            return ended.filter(|_| says("cancelled")).into_iter().collect();
+        }
+        if unless_started && lease.started {
+            return unchanged(says("started"));
+        }
+        self.postponed(token, "released", Span::at(delay), false, reply, window)
+    }
+
+    /// The holder gives the lease back.
+    fn postponed(
+        &self,
+        token: i64,
+        event: &'static str,
+        delay: Span,
+        used: bool,
+        reply: Option<&Reply>,
+        window: Window,
+    ) -> Vec<Task> {
+        let later = delay.to > 0;
+        let Some(mut task) = self.without_lease(if later {
+            Event::Postpone
+        } else {
+            Event::Requeue
+        }) else {
+            return Vec::new();
+        };
+        task.seq += 1;
+        task.attempt -= i32::from(!used);
+        let now = self.now(window);
+        let mut run_at = Span {
+            from: now.from.saturating_add(delay.from),
+            to: now.to.saturating_add(delay.to),
+        };
+        if let Some(reply) = reply {
+            let state = reply.state.is_none_or(|state| Some(state) == task.state);
+            let Some(told) = reply.run_at.and_then(|at| run_at.and(at, at)) else {
+                return Vec::new();
+            };
+            if reply.outcome != event || !state {
+                return Vec::new();
+            }
+            run_at = told;
+        }
+        task.run_at = Some(run_at);
+        task.clock = task.clock.max(run_at.from.saturating_sub(delay.to));
+        let state = task.state.expect("it is there");
+        let known = reply.and_then(|r| r.run_at);
+        task.given_back.insert(
+            token,
+            GivenBack {
+                event,
+                run_at: known,
+                state,
+            },
+        );
+        vec![task]
+    }
+
+    fn lease_by_id(
+        &self,
+        queue: &Queue,
+        state: State,
+        owner: &str,
+        ttl: i64,
+        reply: Option<&Reply>,
+        window: Window,
+    ) -> Vec<Task> {
+        let says = |word: &str| reply.is_none_or(|reply| reply.outcome == word);
+        let told = |task: &Task| reply.is_none_or(|reply| reply.state == task.state);
+        let mut after = Vec::new();
+        match state {
+            State::Ready => {
+                if says("acquired") {
+                    after.extend(self.leased(queue, owner, ttl, reply, window));
+                }
+            }
+            State::Running => {
+                for (expired, task) in self.live_or_not(window) {
+                    let lease = task.lease.as_ref().expect("it runs");
+                    if !expired {
+                        let holder = reply.is_none_or(|r| r.owner.as_ref() == Some(&lease.owner));
+                        if says("held") && holder {
+                            after.extend(task.with_expiry(reply.and_then(|r| r.expires)));
+                        }
+                    } else if lease.owner == owner {
+                        // One's own lease: no loss is counted.
+                        let ending = ending::retaken(&task.model_lease(queue, true));
+                        let Some(freed) = task.settled(ending) else {
+                            continue;
+                        };
+                        match freed.state {
+                            Some(State::Ready) if says("acquired") => {
+                                after.extend(freed.leased(queue, owner, ttl, reply, window));
+                            }
+                            Some(State::Scheduled) if says("not_ready") && told(&freed) => {
+                                after.push(freed)
+                            }
+                            Some(state)
+                                if state.is_terminal() && says("terminal") && told(&freed) =>
+                            {
+                                after.push(freed);
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+            }
+            state if state.is_terminal() => {
+                if says("terminal") && told(self) {
+                    after.push(self.clone());
+                }
+            }
+            _ => {
+                if says("not_ready") && told(self) {
+                    after.push(self.clone());
+                }
+            }
+        }
+        after
+    }
+
+    /// The task as `task_get` shows it.
+    fn read(&self, state: State, reply: Option<&Reply>) -> Option<Task> {
+        let Some(reply) = reply else {
+            return Some(self.clone());
+        };
+        let lease = self.lease.as_ref();
+        let same = reply.outcome == "task"
+            && reply.state == Some(state)
+            && reply.attempt == Some(self.attempt)
+            && reply.lost_leases == Some(self.lost_leases)
+            && reply.token == lease.map(|lease| lease.token)
+            && reply.owner.as_ref() == lease.map(|lease| &lease.owner)
+            && reply.seq == Some(self.seq)
+            && (lease.is_none() || reply.cancel_requested == Some(self.cancel_requested))
+            && reply
+                .keys
+                .as_ref()
+                .is_none_or(|keys| *keys == self.annotated);
+        let end = self.end.as_ref();
+        let ended_so = end.is_none_or(|end| {
+            reply.result == end.result
+                && reply.reason == end.reason
+                && (end.at.is_none() || reply.at == end.at)
+        });
+        let open = end.is_some() || reply.at.is_none();
+        if !(same && ended_so && open) {
+            return None;
+        }
+        let mut task = self.with_expiry(reply.expires)?;
+        if let Some(end) = task.end.as_mut() {
+            end.at = reply.at;
+        }
+        Some(task)
+    }
+}
