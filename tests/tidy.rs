@@ -5,6 +5,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[allow(dead_code, reason = "only some of what a bug says is looked at here")]
+#[path = "../xtask/src/seeded_bugs/patch.rs"]
+mod patch;
+
 /// One violation: where, and what is there.
 type Found = Vec<String>;
 
@@ -24,6 +28,7 @@ fn there_is_something_to_look_at() {
             "isolation specs",
             files("tests/isolation/specs", "spec").len(),
         ),
+        ("seeded bugs", files("tests/seeded_bugs", "patch").len()),
     ];
     let found = counts
         .into_iter()
@@ -371,6 +376,48 @@ fn every_isolation_spec_has_expected_output() {
     accept(
         found,
         "a spec without expected output proves nothing; `cargo verify -- --bless` keeps what it printed",
+    );
+}
+
+#[test]
+fn seeded_bugs_apply_and_name_their_tests() {
+    let mut found = Found::new();
+    for file in files("tests/seeded_bugs", "patch") {
+        let bug = match patch::Bug::parse(&file.text) {
+            Ok(bug) => bug,
+            Err(why) => {
+                found.push(format!("{}: {why}", file.path));
+                continue;
+            }
+        };
+        for test in &bug.caught_by {
+            if !root().join(test.path()).is_file() {
+                found.push(format!("{}: there is no test {test}", file.path));
+            }
+        }
+        for change in &bug.files {
+            let text = read_if_there(&change.path);
+            let is_ours = change.path.starts_with("src/") && change.path.ends_with(".rs")
+                || change.path.starts_with("sql/queries/") && change.path.ends_with(".sql");
+            if !is_ours {
+                found.push(format!(
+                    "{}: {} is neither in src nor in sql/queries",
+                    file.path, change.path
+                ));
+            }
+            match change.apply(&text) {
+                Ok(changed) if changed == text => {
+                    found.push(format!("{}: {} stays as it is", file.path, change.path));
+                }
+                Ok(_) => {}
+                Err(why) => found.push(format!("{}: {}: {why}", file.path, change.path)),
+            }
+        }
+    }
+    accept(
+        found,
+        "a seeded bug is a patch to src or sql/queries as they stand, below a sentence that says what it is, \
+         what it stands for and which tests catch it; else `cargo seeded-bugs` can put nothing in",
     );
 }
 

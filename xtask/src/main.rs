@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{bench, demo, generate, setup, verify};
+use xtask::{bench, demo, generate, seeded_bugs, setup, verify};
 
 const HELP: &str = "\
 usage: cargo xtask <command> [options]
@@ -13,11 +13,15 @@ usage: cargo xtask <command> [options]
              --keep      leave the cluster running and print how to reach it
   verify     run every check (also: cargo verify)
              --only STEP[,STEP] [TEST …]   some steps, or single tests of them
+             --full      all there is, not a slice: about an hour
              --bless     what the SQL tests print is expected from now on
   bench      measure beside the commit floor (also: cargo bench-sql)
              --quick     shorter rounds
   generate   write the generated comments and documentation
              --check     fail if one of them is stale
+  seeded-bugs [NAME …]   put known bugs into a copy of the code: the tests catch them (also: cargo seeded-bugs)
+             --list      what they are, and which tests catch them
+             --all-tests run every SQL test on each, and print all that catch it
   setup      install what is missing, build the extension and install it";
 
 fn main() -> ExitCode {
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         "verify" => verify::run(&args),
         "generate" => generate::run(&args),
         "bench" => bench::run(&args),
+        "seeded-bugs" => seeded_bugs::run(&args),
         "setup" => setup::ensure().and_then(|pg| setup::install(&pg)),
         "--help" | "-h" | "help" => {
             println!("{HELP}");

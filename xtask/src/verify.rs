@@ -5,7 +5,7 @@
 //! before `install`, and why whatever needs a server comes after it.
 
 pub mod process;
-mod regress;
+pub mod regress;
 pub mod tally;
 
 use std::collections::BTreeSet;
@@ -19,23 +19,27 @@ use anyhow::{Result, bail};
 
 use crate::cluster::Cluster;
 use crate::setup::{self, Pg};
-use crate::{demo, doc_blocks, generate};
+use crate::{demo, doc_blocks, generate, seeded_bugs};
 use tally::{Tally, seconds};
 
 /// Long enough to compile everything on two slow cores.
 const BUILD_LIMIT: Duration = Duration::from_secs(40 * 60);
 
+/// The longest of them, a full stress run.
+const PROOF_LIMIT: Duration = Duration::from_secs(90 * 60);
+
 /// How many files the demo hashes here: enough for every worker to have its turn.
 const DEMO_FILES: &str = "300";
 
 /// The name of each step, for `--only`, and what it proves.
-const STEPS: [(&str, &str); 10] = [
+const STEPS: [(&str, &str); 14] = [
     ("fmt", "the code is formatted"),
     ("clippy", "no warnings"),
     (
         "unit",
         "the pure model, the rules of the house, these tools",
     ),
+    ("model", "all orders of few calls"),
     ("pgrx", "tests inside the server"),
     ("install", "a release build, installed"),
     ("generate", "generated files are fresh"),
@@ -43,13 +47,36 @@ const STEPS: [(&str, &str); 10] = [
     ("isolation", "the races, one a spec"),
     ("demo", "the examples do real work"),
     ("docs", "the documentation does what it shows"),
+    ("races", "the five races, in plain SQL and here"),
+    ("stress", "random clients, and everything that fails"),
+    ("bugs", "the tests notice what is broken on purpose"),
 ];
+
+/// Only with `--full`, or when it is asked for: it builds the extension once for each bug.
+const FULL_ONLY: &str = "bugs";
+
+/// The rounds of a full run: 300,000 lifecycles and 100 crashes of the server in all.
+const FULL_STRESS: &[&str] = &[
+    "--rounds",
+    "10",
+    "--tasks",
+    "30000",
+    "--crashes",
+    "10",
+    "--clients",
+    "16",
+];
+const SLICE_OF_STRESS: &[&str] = &["--tasks", "4000", "--crashes", "3"];
 
 /// Steps that talk to a server with the extension installed.
 const NEED_SERVER: [&str; 4] = ["generate", "regress", "isolation", "docs"];
+/// Steps that start servers of their own, with the extension that is installed.
+const NEED_INSTALL: [&str; 3] = ["races", "stress", "bugs"];
 
 struct Options {
     only: BTreeSet<String>,
+    /// All there is, not a slice: about an hour.
+    full: bool,
     chosen: regress::Chosen,
 }
 
@@ -77,6 +104,7 @@ pub fn run(args: &[String]) -> Result<()> {
 fn options(args: &[String]) -> Result<Options> {
     let mut options = Options {
         only: BTreeSet::new(),
+        full: false,
         chosen: regress::Chosen {
             tests: Vec::new(),
             bless: false,
@@ -86,6 +114,7 @@ fn options(args: &[String]) -> Result<Options> {
     while let Some(arg) = args.next() {
         match arg {
             "--" => {}
+            "--full" => options.full = true,
             "--bless" | "--accept" => options.chosen.bless = true,
             "--only" => {
                 for step in args.next().unwrap_or_default().split(',') {
@@ -100,7 +129,9 @@ fn options(args: &[String]) -> Result<Options> {
                 }
             }
             test if !test.starts_with('-') => options.chosen.tests.push(test.to_string()),
-            other => bail!("unknown option {other}: use --only STEP[,STEP] [TEST …], --bless"),
+            other => {
+                bail!("unknown option {other}: use --only STEP[,STEP] [TEST …], --full, --bless")
+            }
         }
     }
     Ok(options)
@@ -130,6 +161,10 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
             ("fmt", _) => fmt(&pg, &out, tally),
             ("clippy", _) => clippy(&pg, &out, tally),
             ("unit", _) => unit(&pg, &out, tally),
+            ("model", _) => {
+                let quick: &[&str] = if options.full { &[] } else { &["--quick"] };
+                proof(&pg, &out, tally, "model-check", quick)
+            }
             ("pgrx", _) => pgrx(&pg, &out, tally),
             ("install", _) => timed(tally, "install", || setup::install(&pg)),
             ("demo", _) => timed(tally, "demo", || {
@@ -143,6 +178,31 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
                 regress::isolation(&pg, server, &out, &options.chosen, tally)
             }
             ("docs", Some(server)) => doc_blocks::run(&pg, server, &out.join("docs"), tally),
+            ("races", _) => {
+                let quick: &[&str] = if options.full { &[] } else { &["--quick"] };
+                proof(
+                    &pg,
+                    &out,
+                    tally,
+                    "races",
+                    &[&["--installed"], quick].concat(),
+                )
+            }
+            ("stress", _) => {
+                let much = if options.full {
+                    FULL_STRESS
+                } else {
+                    SLICE_OF_STRESS
+                };
+                proof(
+                    &pg,
+                    &out,
+                    tally,
+                    "stress",
+                    &[&["--installed"], much].concat(),
+                )
+            }
+            ("bugs", _) => seeded_bugs::all(tally),
             _ => bail!("step {step} is not wired"),
         };
         if let Err(error) = done {
@@ -175,11 +235,13 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
 
 /// What is durable is tested elsewhere, with crashes; here a flush only costs time. Without autovacuum the
 /// same test sees the same server every time.
-const SERVER: &[(&str, &str)] = &[
+pub const SERVER: &[(&str, &str)] = &[
     ("fsync", "off"),
     ("autovacuum", "off"),
     ("max_prepared_transactions", "10"),
     ("log_statement", "all"),
+    // The tests' tables are never analyzed, and the guesses make every small query worth compiling: 0.2 s each.
+    ("jit", "off"),
 ];
 
 /// What the server's log says about backends that did not end by themselves.
@@ -193,9 +255,13 @@ fn crashes(server: &Cluster) -> String {
 
 /// A step is run when it is asked for, or when one that is asked for stands on it.
 fn wanted(options: &Options, step: &str) -> bool {
-    options.only.is_empty()
+    (options.only.is_empty() && (options.full || step != FULL_ONLY))
         || options.only.contains(step)
-        || (step == "install" && NEED_SERVER.iter().any(|s| options.only.contains(*s)))
+        || (step == "install"
+            && NEED_SERVER
+                .iter()
+                .chain(&NEED_INSTALL)
+                .any(|s| options.only.contains(*s)))
 }
 
 fn fmt(pg: &Pg, out: &Path, tally: &mut Tally) -> Result<()> {
@@ -217,19 +283,28 @@ fn clippy(pg: &Pg, out: &Path, tally: &mut Tally) -> Result<()> {
     ]
     .concat();
     cargo(pg, out, tally, "clippy pg_baton", &extension)?;
-    let xtask = [
+    let rest = [
         "clippy",
-        "--package=xtask",
+        "--workspace",
+        "--exclude=pg_baton",
+        "--profile=proof",
         "--all-targets",
         "--",
         "-D",
         "warnings",
     ];
-    cargo(pg, out, tally, "clippy xtask", &xtask)
+    cargo(pg, out, tally, "clippy of the programs", &rest)
 }
 
 fn unit(pg: &Pg, out: &Path, tally: &mut Tally) -> Result<()> {
     cargo(pg, out, tally, "xtask", &["test", "--package=xtask"])?;
+    let programs = [
+        "test",
+        "--profile=proof",
+        "--package=stress",
+        "--package=model-check",
+    ];
+    cargo(pg, out, tally, "stress and model-check", &programs)?;
     let features = test_features(pg);
     let tests = [
         "test",
@@ -283,6 +358,54 @@ fn pgrx(pg: &Pg, out: &Path, tally: &mut Tally) -> Result<()> {
     let done = cargo(pg, out, tally, "pgrx", &args);
     let _ = fs::remove_dir_all(data);
     done
+}
+
+/// Runs one of the programs that prove something, and counts what it reports in its last line.
+fn proof(pg: &Pg, out: &Path, tally: &mut Tally, program: &str, args: &[&str]) -> Result<()> {
+    let begun = Instant::now();
+    let mut command: Command = pg.cargo();
+    command
+        .args([
+            "run",
+            "--quiet",
+            "--profile=proof",
+            "--package",
+            program,
+            "--",
+        ])
+        .args(args);
+    let finished = process::run(
+        &mut command,
+        &out.join(format!("{program}.log")),
+        PROOF_LIMIT,
+    )?;
+    let last = finished
+        .output
+        .trim_end()
+        .lines()
+        .next_back()
+        .unwrap_or_default();
+    let passed = last
+        .strip_suffix(" passed, 0 failed")
+        .and_then(|count| count.parse::<usize>().ok())
+        .filter(|count| finished.success && *count > 0);
+    let Some(count) = passed else {
+        tally.failed(
+            program,
+            &format!("{}\n{}", finished.ending, finished.output),
+        );
+        return Ok(());
+    };
+    for line in finished
+        .output
+        .lines()
+        .filter(|line| line.contains("seed "))
+    {
+        println!("    {line}");
+    }
+    tally.passed_many(count - 1);
+    tally.passed(&format!("{program}: {count} passed"), begun.elapsed());
+    Ok(())
 }
 
 fn test_features(pg: &Pg) -> String {

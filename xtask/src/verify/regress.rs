@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -105,27 +105,11 @@ fn run(
     chosen: &Chosen,
     tally: &mut Tally,
 ) -> Result<()> {
-    let program = pg.pkglibdir.join(driver.program);
-    if !program.exists() {
-        bail!(
-            "{} is missing; it comes with the server's development package",
-            program.display()
-        );
-    }
     let tests = setup::root().join(driver.tests);
-    let names = names_in(&tests.join(driver.inputs), driver.extension)?;
-    ensure!(
-        !names.is_empty(),
-        "there is no test in {}/{}",
-        driver.tests,
-        driver.inputs
-    );
+    let names = driver.names()?;
     let expected = names_in(&tests.join("expected"), "out").unwrap_or_default();
     let out = out.join(driver.name);
     let _ = fs::remove_dir_all(&out);
-    fs::create_dir_all(&out)?;
-    let launcher = out.join("launcher.sh");
-    fs::write(&launcher, LAUNCHER)?;
 
     for left_over in expected
         .iter()
@@ -143,40 +127,21 @@ fn run(
     {
         let begun = Instant::now();
         let dir = out.join(name);
-        fs::create_dir_all(&dir)?;
-        fresh(cluster, driver)?;
-        let mut command = Command::new(&program);
-        command
-            .current_dir(&tests)
-            .arg(format!("--inputdir={}", tests.display()))
-            .arg(format!("--outputdir={}", dir.display()))
-            .arg(format!("--bindir={}", pg.bindir.display()))
-            .arg(format!("--dbname={}", driver.database))
-            .arg("--use-existing")
-            .envs(cluster.env());
-        if driver.name == "regress" {
-            command.arg(format!("--launcher=sh \"{}\"", launcher.display()));
-        }
-        command.arg(name);
-        let finished = process::run(&mut command, &dir.join("driver.log"), LIMIT)?;
+        let finished = driver.test(pg, cluster, &dir, name)?;
 
         let label = format!("{} {name}", driver.name);
-        let actual = dir.join("results").join(format!("{name}.out"));
+        let actual = results(&dir, name);
         let kept = tests.join("expected").join(format!("{name}.out"));
         if finished.success {
             tally.passed(&label, begun.elapsed());
-        } else if finished.timed_out {
-            let printed = fs::read_to_string(&actual).unwrap_or_default();
-            let why = format!("{}; until then it printed:\n{printed}", finished.ending);
-            tally.failed(&label, &why);
-        } else if chosen.bless && actual.exists() {
+        } else if chosen.bless && actual.exists() && !finished.timed_out {
             fs::create_dir_all(tests.join("expected"))?;
             fs::copy(&actual, &kept)?;
             tally.passed(
                 &format!("{label}: what it printed is now expected"),
                 begun.elapsed(),
             );
-        } else if !kept.exists() {
+        } else if !kept.exists() && !finished.timed_out {
             let printed = fs::read_to_string(&actual).unwrap_or(finished.output);
             tally.failed(
                 &label,
@@ -187,10 +152,97 @@ fn run(
                 ),
             );
         } else {
-            tally.failed(&label, &differences(&dir, &finished));
+            tally.failed(&label, &reason(&dir, name, &finished));
         }
     }
     Ok(())
+}
+
+/// The drivers, by name.
+pub const DRIVERS: [&str; 2] = [REGRESS.name, ISOLATION.name];
+
+fn driver(name: &str) -> Result<&'static Driver> {
+    [&REGRESS, &ISOLATION]
+        .into_iter()
+        .find(|driver| driver.name == name)
+        .with_context(|| format!("there is no driver {name}"))
+}
+
+/// All tests of a driver.
+pub fn names(driver_name: &str) -> Result<BTreeSet<String>> {
+    driver(driver_name)?.names()
+}
+
+/// Runs one test; why it failed, if it did.
+pub fn one(
+    pg: &Pg,
+    cluster: &Cluster,
+    out: &Path,
+    driver_name: &str,
+    name: &str,
+) -> Result<Option<String>> {
+    let dir = out.join(driver_name).join(name);
+    let _ = fs::remove_dir_all(&dir);
+    let finished = driver(driver_name)?.test(pg, cluster, &dir, name)?;
+    Ok((!finished.success).then(|| reason(&dir, name, &finished)))
+}
+
+impl Driver {
+    fn names(&self) -> Result<BTreeSet<String>> {
+        let inputs = setup::root().join(self.tests).join(self.inputs);
+        let names = names_in(&inputs, self.extension)?;
+        ensure!(
+            !names.is_empty(),
+            "there is no test in {}/{}",
+            self.tests,
+            self.inputs
+        );
+        Ok(names)
+    }
+
+    /// Runs one test in a fresh database; what it leaves behind is in `dir`.
+    fn test(&self, pg: &Pg, cluster: &Cluster, dir: &Path, name: &str) -> Result<Finished> {
+        let program = pg.pkglibdir.join(self.program);
+        if !program.exists() {
+            bail!(
+                "{} is missing; it comes with the server's development package",
+                program.display()
+            );
+        }
+        let tests = setup::root().join(self.tests);
+        fs::create_dir_all(dir)?;
+        fresh(cluster, self)?;
+        let mut command = Command::new(&program);
+        command
+            .current_dir(&tests)
+            .arg(format!("--inputdir={}", tests.display()))
+            .arg(format!("--outputdir={}", dir.display()))
+            .arg(format!("--bindir={}", pg.bindir.display()))
+            .arg(format!("--dbname={}", self.database))
+            .arg("--use-existing")
+            .envs(cluster.env());
+        if self.name == REGRESS.name {
+            let launcher = dir.join("launcher.sh");
+            fs::write(&launcher, LAUNCHER)?;
+            command.arg(format!("--launcher=sh \"{}\"", launcher.display()));
+        }
+        command.arg(name);
+        process::run(&mut command, &dir.join("driver.log"), LIMIT)
+    }
+}
+
+/// What a test printed.
+fn results(dir: &Path, name: &str) -> PathBuf {
+    dir.join("results").join(format!("{name}.out"))
+}
+
+/// Why a test failed.
+fn reason(dir: &Path, name: &str, finished: &Finished) -> String {
+    if !finished.timed_out {
+        return differences(dir, finished);
+    }
+    let printed = fs::read_to_string(results(dir, name)).unwrap_or_default();
+    format!("{}; until then it printed:\n{printed}", finished.ending)
 }
 
 /// The tests in a directory, by name, in order.
