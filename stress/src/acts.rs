@@ -66,6 +66,50 @@ pub fn state(row: &Row, column: usize) -> Option<State> {
     State::parse(row.get(column)?.as_ref()?)
 }
 
+fn flag(row: &Row, column: usize) -> Option<bool> {
+    row.get(column)?.as_ref().map(|flag| flag == "t")
+}
+
+/// How many items of a group may be ready or running at once; `None`: all of them.
+pub fn capacity(verb: &Verb) -> Option<usize> {
+    match verb {
+        Verb::CreateItems {
+            items,
+            max_parallel,
+            ..
+        } => max_parallel
+            .map(|max| max as usize)
+            .filter(|max| max < items),
+        _ => None,
+    }
+}
+
+/// Whether an answer has as many rows as it must have, or no more than it may have.
+pub fn rows_fit(verb: &Verb, rows: &[Row]) -> bool {
+    let n = rows.len();
+    match verb {
+        Verb::CreateMany { keys, .. } => n == keys.len(),
+        Verb::CreateItems { items, .. } => {
+            let ready = rows
+                .iter()
+                .filter(|row| text(row, 4).as_deref() == Some("ready"));
+            let created = rows
+                .iter()
+                .all(|row| text(row, 0).as_deref() == Some("created"));
+            n == *items && (!created || ready.count() == capacity(verb).unwrap_or(n))
+        }
+        Verb::Acquire { max_tasks, .. } => {
+            let tasks: HashSet<_> = rows.iter().map(|row| number(row, 0)).collect();
+            n <= *max_tasks as usize && tasks.len() == n
+        }
+        Verb::Reap { max_tasks, .. } => n <= *max_tasks as usize,
+        Verb::ReapOwner { .. } | Verb::Tail { .. } => true,
+        Verb::HeartbeatMany { leases, .. } | Verb::FinalizeMany { leases, .. } => n == leases.len(),
+        Verb::Get { .. } => n <= 1,
+        _ => n == 1,
+    }
+}
+
 fn outcome(row: &Row, column: usize) -> Reply {
     Reply {
         outcome: text(row, column).unwrap_or_default(),
@@ -79,8 +123,11 @@ pub const MS: i64 = 1000;
 /// What a call means for each task it is about. Without rows: what it may have meant.
 pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Act, Option<Reply>)> {
     let first = rows.and_then(|rows| rows.first());
-    let one =
-        |task: i64, act: Act, reply: &dyn Fn(&Row) -> Reply| vec![(task, act, first.map(reply))];
+    // No row is an answer too, and no outcome is like it.
+    let one = |task: i64, act: Act, reply: &dyn Fn(&Row) -> Reply| {
+        let reply = rows.map(|_| first.map_or_else(Reply::default, reply));
+        vec![(task, act, reply)]
+    };
     match verb {
         Verb::Create {
             queue,
@@ -100,7 +147,7 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
                 .and_then(|row| number(row, 1))
                 .or_else(|| known.by_key.get(key).copied());
             let reply = first.map(|row| Reply {
-                state: state(row, 2).filter(|_| row[0].as_deref() == Some("created")),
+                state: state(row, 2),
                 ..outcome(row, 0)
             });
             task.map(|task| (task, act, reply)).into_iter().collect()
@@ -126,27 +173,24 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
                 }
             }
         }
-        Verb::CreateItems {
-            queue,
-            name,
-            max_parallel,
-            ..
-        } => {
+        Verb::CreateItems { queue, name, .. } => {
             let queue = known.queues[queue];
             let act = Act::Create {
                 queue,
                 max_attempts: None,
                 delay: 0,
-                bounded: max_parallel.is_some(),
+                bounded: capacity(verb).is_some(),
                 in_run: true,
             };
             match rows {
                 Some(rows) => rows
                     .iter()
                     .filter_map(|row| {
-                        let reply = outcome(row, 0);
-                        let state = state(row, 4).filter(|_| reply.outcome == "created");
-                        Some((number(row, 3)?, act.clone(), Some(Reply { state, ..reply })))
+                        let reply = Reply {
+                            state: state(row, 4),
+                            ..outcome(row, 0)
+                        };
+                        Some((number(row, 3)?, act.clone(), Some(reply)))
                     })
                     .collect(),
                 None => {
@@ -155,8 +199,14 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
                 }
             }
         }
-        Verb::Acquire { owner, ttl_ms, .. } => {
+        Verb::Acquire {
+            queue,
+            owner,
+            ttl_ms,
+            ..
+        } => {
             let act = Act::Lease {
+                queue: known.queues[queue],
                 owner: owner.clone(),
                 ttl: ttl_ms * MS,
             };
@@ -208,6 +258,7 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
             },
             &|row| Reply {
                 expires: number(row, 1),
+                cancel_requested: flag(row, 2),
                 ..outcome(row, 0)
             },
         ),
@@ -220,6 +271,7 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
             },
             |row| Reply {
                 expires: number(row, 2),
+                cancel_requested: flag(row, 3),
                 ..outcome(row, 1)
             },
         ),
@@ -233,14 +285,11 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
                 token: *token,
                 dedup_key: dedup_key.clone(),
             },
-            &|row| {
-                let reply = outcome(row, 0);
-                let at = number(row, 2).filter(|_| reply.outcome == "appended");
-                Reply {
-                    seq: number(row, 1),
-                    at,
-                    ..reply
-                }
+            &|row| Reply {
+                seq: number(row, 1),
+                at: number(row, 2),
+                cancel_requested: flag(row, 3),
+                ..outcome(row, 0)
             },
         ),
         Verb::Finalize {
@@ -324,8 +373,10 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
             ..outcome(row, 0)
         }),
         // What became of it, if the answer is missing, is what any sweep may have done.
-        Verb::Reap { .. } => {
-            let row = |row: &Row| Some((number(row, 0)?, Act::Reaped, Some(outcome(row, 1))));
+        Verb::Reap { queue, .. } => {
+            let queue = queue.as_ref().map(|queue| known.queues[queue]);
+            let act = Act::Reaped { queue };
+            let row = |row: &Row| Some((number(row, 0)?, act.clone(), Some(outcome(row, 1))));
             rows.into_iter().flatten().filter_map(row).collect()
         }
         Verb::ReapOwner { owner, up_to_token } => {
@@ -391,7 +442,10 @@ fn each(
             (
                 *task,
                 act(*token),
-                rows.and_then(|rows| rows.get(i)).map(&reply),
+                rows.map(|rows| match rows.get(i) {
+                    Some(row) if number(row, 0) == Some(*task) => reply(row),
+                    _ => Reply::default(),
+                }),
             )
         })
         .collect();
@@ -423,39 +477,34 @@ pub fn shown(row: &Row) -> Reply {
         expires: number(row, 4),
         owner: text(row, 5),
         seq: number(row, 6),
-        cancel_requested: Some(text(row, 7).as_deref() == Some("t")),
+        cancel_requested: flag(row, 7),
         result: text(row, 8),
         reason: text(row, 9),
         at: number(row, 10),
         keys,
+        started: flag(row, 12),
+        run_at: number(row, 13),
+        leased_at: number(row, 14),
         ..Reply::default()
     }
 }
 
-/// The columns of `Verb::Tail`: every seq from `after` + 1 on, and `final` at most once, last.
+/// The columns of `Verb::Tail`: every seq from `after` + 1 on.
 fn tail(rows: &[Row], after: i64) -> Reply {
     let dense = rows
         .iter()
         .enumerate()
         .all(|(i, row)| number(row, 0) == Some(after + 1 + i as i64));
-    let finals = rows
-        .iter()
-        .filter(|row| row[1].as_deref() == Some("final"))
-        .count();
-    let last = rows
-        .last()
-        .is_some_and(|row| row[1].as_deref() == Some("final"));
-    let sound = dense && finals == usize::from(last);
+    let event = |row: &Row| (text(row, 1).unwrap_or_default(), number(row, 2));
     Reply {
-        outcome: if sound {
+        outcome: if dense {
             "events"
         } else {
             "events out of order"
         }
         .to_owned(),
         seq: Some(after + rows.len() as i64),
-        // Only whether it has ended is known, and only if there was something to read.
-        state: (!rows.is_empty()).then_some(if last { State::Completed } else { State::Ready }),
+        tape: Some(rows.iter().map(event).collect()),
         ..Reply::default()
     }
 }
@@ -464,7 +513,7 @@ fn tail(rows: &[Row], after: i64) -> Reply {
 pub fn changes(act: &Act, reply: Option<&Reply>) -> bool {
     let Some(reply) = reply else { return true };
     match act {
-        Act::Lease { .. } | Act::Reaped | Act::ReapedOwner { .. } => true,
+        Act::Lease { .. } | Act::Reaped { .. } | Act::ReapedOwner { .. } => true,
         // An expired lease of one's own may have been settled on the way.
         Act::LeaseById { .. } => matches!(
             reply.outcome.as_str(),
@@ -484,5 +533,22 @@ pub fn changes(act: &Act, reply: Option<&Reply>) -> bool {
                 | "annotated"
                 | "redriven"
         ),
+    }
+}
+
+/// Whether this call makes its transaction wait for its flush, whatever the caller has set.
+pub fn waits_for_flush(act: &Act, reply: Option<&Reply>) -> bool {
+    let word = reply.map(|reply| reply.outcome.as_str());
+    match act {
+        Act::Lease { .. }
+        | Act::Start { .. }
+        | Act::Finalize { .. }
+        | Act::FailAttempt { .. }
+        | Act::Release { .. }
+        | Act::Reaped { .. }
+        | Act::ReapedOwner { .. } => true,
+        Act::LeaseById { .. } => word == Some("acquired"),
+        Act::Cancel { .. } => word == Some("cancelled"),
+        _ => false,
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use crate::acts;
 use crate::spec::{Act, Queue, Reply, Task, Window};
 
 /// One call on the task; `reply` is `None` if it is not known what was answered.
@@ -34,7 +35,7 @@ pub enum Fate {
     Committed,
     /// The answers count, the effects do not.
     RolledBack,
-    /// It may have been committed, or not.
+    /// It may have been committed, or not; what it answered counts.
     Unknown,
 }
 
@@ -42,47 +43,39 @@ pub enum Fate {
 pub struct Op {
     pub steps: Vec<Step>,
     pub fate: Fate,
-    /// Whether its commit waited for its flush, by the caller's settings.
+    /// Whether its commit waited for its flush, by the caller's settings or because of what it called.
     pub flushed: bool,
-    /// Monotonic time, in ns: it cannot have taken effect outside of these.
+    /// When it was on disk at the latest, because something that was committed later waited for its flush.
+    pub flushed_by: i64,
+    /// Monotonic time, in ns: it cannot have happened outside of these.
     pub begun: i64,
     pub ended: i64,
+    /// Nobody else sees what it did before its COMMIT was sent.
+    pub visible_from: i64,
     /// Who called, for people.
     pub label: String,
 }
 
 impl Op {
+    /// Whether it has a place in the order: of a call without an answer that is not known.
     fn is_certain(&self) -> bool {
-        self.fate != Fate::Unknown && !self.is_crash()
+        let answered = |step: &Step| matches!(step, Step::Call(call) if call.reply.is_some());
+        match self.fate {
+            Fate::Unknown => self.is_crash() || self.steps.iter().any(answered),
+            _ => true,
+        }
     }
 
     fn is_crash(&self) -> bool {
         matches!(&self.steps[..], [Step::Call(call)] if call.act == Act::Crash)
     }
 
-    /// Whether the functions of this transaction make it wait for its flush whatever the caller set.
-    fn durable(&self) -> bool {
-        self.flushed
-            || self.steps.iter().any(|step| match step {
-                Step::Call(call) => {
-                    match (&call.act, call.reply.as_ref().map(|r| r.outcome.as_str())) {
-                        (
-                            Act::Lease { .. }
-                            | Act::Start { .. }
-                            | Act::Finalize { .. }
-                            | Act::FailAttempt { .. }
-                            | Act::Release { .. }
-                            | Act::Reaped
-                            | Act::ReapedOwner { .. },
-                            _,
-                        ) => true,
-                        (Act::LeaseById { .. }, outcome) => outcome == Some("acquired"),
-                        (Act::Cancel { .. }, outcome) => outcome == Some("cancelled"),
-                        _ => false,
-                    }
-                }
-                _ => false,
-            })
+    /// Whether it has written: what only reads, or is refused, waits for no flush and flushes nothing.
+    fn has_written(&self) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::Call(call) => acts::changes(&call.act, call.reply.as_ref()),
+            _ => false,
+        })
     }
 }
 
@@ -103,11 +96,11 @@ impl fmt::Display for Rejected {
     }
 }
 
-/// A task, and what it was before each change that may not be on disk yet.
+/// A task, and what it was before each change that may not be on disk yet, with the time at which it was, at the latest.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct World {
     task: Task,
-    unflushed: Vec<Task>,
+    unflushed: Vec<(Task, i64)>,
 }
 
 /// How many steps a search may take before it gives up: a history that cannot be decided is a failure too.
@@ -166,15 +159,20 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// What may come next: whatever began before the first of the rest ended.
+    /// When the first of the rest ended: nothing that began later comes next.
+    fn first_end(&self, done: &[bool]) -> i64 {
+        let left = (0..self.ops.len()).filter(|i| !done[*i] && self.ops[*i].is_certain());
+        left.map(|i| self.ops[i].ended).min().unwrap_or(i64::MAX)
+    }
+
+    /// What may come next.
     fn candidates(&self, done: &[bool]) -> Vec<usize> {
-        let left = || self.by_begin.iter().copied().filter(|i| !done[*i]);
-        let first_end = left()
-            .filter(|i| self.ops[*i].is_certain())
-            .map(|i| self.ops[i].ended)
-            .min()
-            .unwrap_or(i64::MAX);
-        let mut next: Vec<usize> = left()
+        let first_end = self.first_end(done);
+        let mut next: Vec<usize> = self
+            .by_begin
+            .iter()
+            .copied()
+            .filter(|i| !done[*i])
             .take_while(|i| self.ops[*i].begun <= first_end)
             .collect();
         next.sort_by_key(|i| (!self.ops[*i].is_certain(), self.ops[*i].ended));
@@ -199,8 +197,10 @@ impl Search<'_> {
         if !self.seen.insert((self.bits(), world.clone())) {
             return false;
         }
+        let first_end = self.first_end(&self.done);
         for i in self.candidates(&self.done) {
-            let next = after(self.queues, &world, &self.ops[i]);
+            let visible = self.ops[i].visible_from <= first_end;
+            let next = after(self.queues, &world, &self.ops[i], visible);
             if next.is_empty() {
                 continue;
             }
@@ -226,14 +226,23 @@ impl Search<'_> {
     }
 }
 
-/// The worlds after this op, if it can happen in this one.
-fn after(queues: &[Queue], world: &World, op: &Op) -> Vec<World> {
+/// The worlds after this op, if it can happen in this one; `visible`: and others can see what it did.
+fn after(queues: &[Queue], world: &World, op: &Op, visible: bool) -> Vec<World> {
     if op.is_crash() {
-        // Any change that was not flushed may be gone, and with it those after it.
-        return (0..world.unflushed.len())
-            .map(|i| World {
-                task: world.unflushed[i].clone(),
-                unflushed: world.unflushed[..i].to_vec(),
+        // Any change that was not flushed may be gone, and with it those after it. What is left is on disk.
+        let lost = world
+            .unflushed
+            .iter()
+            .rev()
+            .take_while(|(_, flushed_by)| *flushed_by > op.begun)
+            .count();
+        let all = world.unflushed.len();
+        return (all - lost..all)
+            .map(|i| world.unflushed[i].0.clone())
+            .chain([world.task.clone()])
+            .map(|task| World {
+                task,
+                unflushed: Vec::new(),
             })
             .collect();
     }
@@ -266,8 +275,14 @@ fn after(queues: &[Queue], world: &World, op: &Op) -> Vec<World> {
     if op.fate == Fate::RolledBack {
         return vec![world.clone()];
     }
-    let durable = op.durable();
+    let durable = op.flushed && op.has_written();
     let mut worlds: Vec<World> = Vec::new();
+    if op.fate == Fate::Unknown {
+        worlds.push(world.clone());
+    }
+    if !visible {
+        return worlds;
+    }
     for (task, _) in tasks {
         let unflushed = if durable {
             Vec::new()
@@ -275,7 +290,7 @@ fn after(queues: &[Queue], world: &World, op: &Op) -> Vec<World> {
             world.unflushed.clone()
         } else {
             let mut all = world.unflushed.clone();
-            all.push(world.task.clone());
+            all.push((world.task.clone(), op.flushed_by));
             all
         };
         let world = World { task, unflushed };

@@ -228,7 +228,7 @@ impl Verb {
                 interval(*ttl_ms)
             ),
             Verb::HeartbeatMany { leases, ttl_ms } => format!(
-                "SELECT task_id, outcome, {expires} FROM task_heartbeat_many({}, {}, {}) ORDER BY ordinal",
+                "SELECT task_id, outcome, {expires}, cancel_requested FROM task_heartbeat_many({}, {}, {}) ORDER BY ordinal",
                 numbers(leases.iter().map(|l| l.0)),
                 numbers(leases.iter().map(|l| l.1)),
                 interval(*ttl_ms)
@@ -238,7 +238,7 @@ impl Verb {
                 token,
                 dedup_key,
             } => format!(
-                "SELECT outcome, seq, {} FROM task_append_event({task}, 'progress', NULL, {}, {})",
+                "SELECT outcome, seq, {}, cancel_requested FROM task_append_event({task}, 'progress', NULL, {}, {})",
                 micros("at"),
                 null_or(token, i64::to_string),
                 null_or(dedup_key, |key| literal(key))
@@ -310,11 +310,12 @@ impl Verb {
                 literal(queue)
             ),
             Verb::Get { task } => format!(
-                "SELECT state, attempt, lost_leases, lease_token, {expires}, owner, last_seq, cancel_requested_at IS NOT NULL, result #>> '{{}}', reason, {}, CASE WHEN redrive_of IS NULL THEN metadata END FROM task_get({task})",
-                micros("finalized_at")
+                "SELECT state, attempt, lost_leases, lease_token, {expires}, owner, last_seq, cancel_requested_at IS NOT NULL, result #>> '{{}}', reason, {}, CASE WHEN redrive_of IS NULL THEN metadata END, started_at IS NOT NULL, {run_at}, {} FROM task_get({task})",
+                micros("finalized_at"),
+                micros("leased_at")
             ),
             Verb::Tail { task, after } => {
-                format!("SELECT seq, kind FROM task_events({task}, {after}, 100000)")
+                format!("SELECT seq, kind, lease_token FROM task_events({task}, {after}, 100000)")
             }
         }
     }

@@ -3,6 +3,8 @@
 
 mod acts;
 mod checker;
+#[cfg(test)]
+mod examination;
 mod faults;
 mod history;
 #[allow(
@@ -33,7 +35,8 @@ usage: cargo stress [-- options]
                   timeouts, cut, worker-stop, worker-kill, pauses, unflushed, snapshot, vacuum
   --crashes N     how often the server goes down in each round (default 3)
   --rounds N      so many runs, with seeds that follow each other (default 1)
-  --installed     test what is installed, without building it";
+  --installed     test what is installed, without building it
+  --library FILE  test this build of the library (with what else is installed)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--").collect();
@@ -70,7 +73,7 @@ fn rounds(args: &[String]) -> Result<bool> {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let (mut seed, mut tasks, mut clients, mut crashes, mut rounds) = (clock, 5000, 12, 3, 1);
     let mut faults = faults::Fault::ALL.to_vec();
-    let mut installed = false;
+    let (mut installed, mut library) = (false, None);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         if arg == "--installed" {
@@ -86,6 +89,7 @@ fn rounds(args: &[String]) -> Result<bool> {
             "--clients" => clients = value.parse::<usize>()?.clamp(1, 64),
             "--crashes" => crashes = value.parse()?,
             "--rounds" => rounds = value.parse()?,
+            "--library" => library = Some(std::path::absolute(value)?),
             "--faults" => {
                 faults = faults::parse(value)
                     .with_context(|| format!("{value}: no such faults\n{HELP}"))?
@@ -94,7 +98,7 @@ fn rounds(args: &[String]) -> Result<bool> {
         }
     }
     let pg = setup::ensure()?;
-    if !installed {
+    if !installed && library.is_none() {
         setup::install(&pg)?;
     }
     let (mut passed, mut failed, mut all_tasks, mut calls, mut down) = (0, 0, 0, 0, 0);
@@ -105,6 +109,7 @@ fn rounds(args: &[String]) -> Result<bool> {
             clients,
             faults: faults.clone(),
             crashes,
+            library: library.clone(),
         };
         let outcome = run::run(&pg, options)?;
         if outcome.violations.is_empty() {

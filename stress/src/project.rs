@@ -109,6 +109,28 @@ impl Tx {
         ))
     }
 
+    /// What its calls mean, unless they failed.
+    fn calls(&self, known: &Known) -> impl Iterator<Item = (Act, Option<Reply>)> {
+        self.steps.iter().flat_map(|step| {
+            let calls = match step {
+                TxStep::Call { verb, answer, .. } => match answer {
+                    Some((Answer::Rows(rows), _)) => acts(verb, Some(rows), known),
+                    Some((Answer::Error { .. }, _)) => Vec::new(),
+                    Some((Answer::Lost(_), _)) | None => acts(verb, None, known),
+                },
+                _ => Vec::new(),
+            };
+            calls.into_iter().map(|(_, act, reply)| (act, reply))
+        })
+    }
+
+    fn commit_began(&self) -> Option<i64> {
+        match (self.alone, self.steps.first()) {
+            (true, Some(TxStep::Call { from, .. })) => Some(from.mono),
+            _ => self.commit.map(|stamp| stamp.mono),
+        }
+    }
+
     fn end(&self) -> i64 {
         let last_answer = self.steps.iter().rev().find_map(|step| match step {
             TxStep::Call { answer, .. } => answer.as_ref().map(|(_, stamp)| stamp.mono),
@@ -119,6 +141,39 @@ impl Tx {
             (_, true) => last_answer.unwrap_or(i64::MAX),
             (_, false) => self.ended.map_or(i64::MAX, |(_, stamp)| stamp.mono),
         }
+    }
+}
+
+/// When what was flushed had ended, by when its commit began: what was acknowledged before that was flushed with it.
+struct Flushes {
+    /// (began, the first to end of those that began then or later), in order.
+    commits: Vec<(i64, i64)>,
+}
+
+impl Flushes {
+    fn of(all: &[Tx], known: &Known) -> Flushes {
+        let mut commits: Vec<(i64, i64)> = all
+            .iter()
+            .filter(|tx| tx.flushed && tx.fate() == Fate::Committed)
+            .filter(|tx| {
+                tx.calls(known)
+                    .any(|(act, reply)| reply.is_some() && acts::changes(&act, reply.as_ref()))
+            })
+            .filter_map(|tx| Some((tx.commit_began()?, tx.end())))
+            .collect();
+        commits.sort_unstable();
+        let mut first_end = i64::MAX;
+        for (_, end) in commits.iter_mut().rev() {
+            first_end = first_end.min(*end);
+            *end = first_end;
+        }
+        Flushes { commits }
+    }
+
+    /// When everything was on disk, at the latest, that had happened by then.
+    fn after(&self, time: i64) -> i64 {
+        let i = self.commits.partition_point(|(began, _)| *began <= time);
+        self.commits.get(i).map_or(i64::MAX, |(_, end)| *end)
     }
 }
 
@@ -259,11 +314,18 @@ pub fn project(
             }
         }
     }
-    together(&all, &crashes, &mut known, &mut out);
+    for tx in &mut all {
+        let waits = tx
+            .calls(&known)
+            .any(|(act, reply)| acts::waits_for_flush(&act, reply.as_ref()));
+        tx.flushed |= waits;
+    }
+    let flushes = Flushes::of(&all, &known);
+    together(&all, &crashes, &flushes, &mut known, &mut out);
     let mut created = HashSet::new();
     let mut tasks: BTreeMap<i64, Vec<Op>> = BTreeMap::new();
     for tx in &all {
-        per_task(tx, &mut known, &mut created, &mut tasks);
+        per_task(tx, &flushes, &mut known, &mut created, &mut tasks);
     }
     let there: HashMap<i64, &Last> = last.iter().map(|task| (task.task, task)).collect();
     for task in last {
@@ -288,6 +350,8 @@ pub fn project(
         out.pids.insert(tx.pid);
         out.several.extend(tx.with_several_calls());
     }
+    groups(&all, last, &mut out);
+    ends(queues, last, &mut out);
     let mut on_tapes = HashSet::new();
     for task in last {
         out.violations.extend(tape_is_sound(task));
@@ -305,13 +369,21 @@ pub fn project(
 
 /// What can be told without an order: errors that nothing explains, tokens handed out twice, successors
 /// dispatched twice.
-fn together(all: &[Tx], crashes: &[(Stamp, Stamp)], known: &mut Known, out: &mut Projected) {
+fn together(
+    all: &[Tx],
+    crashes: &[(Stamp, Stamp)],
+    flushes: &Flushes,
+    known: &mut Known,
+    out: &mut Projected,
+) {
+    // When its answer came, and what became of the transaction.
     let mut handed_out: HashMap<i64, (i64, Fate)> = HashMap::new();
     let mut successors: HashMap<(i64, String), BTreeSet<i64>> = HashMap::new();
     let mut dispatched: HashMap<(i64, String), usize> = HashMap::new();
+    let mut redriven: HashMap<i64, i64> = HashMap::new();
     for tx in all {
         for step in &tx.steps {
-            let TxStep::Call { verb, from, answer } = step else {
+            let TxStep::Call { verb, answer, .. } = step else {
                 continue;
             };
             out.calls += 1;
@@ -326,6 +398,13 @@ fn together(all: &[Tx], crashes: &[(Stamp, Stamp)], known: &mut Known, out: &mut
                     *out.outcomes.entry(format!("error {code}")).or_default() += 1;
                 }
                 Some((Answer::Rows(rows), to)) => {
+                    if !acts::rows_fit(verb, rows) {
+                        out.violations.push(format!(
+                            "{}: {verb:?} answered {} rows: {rows:?}",
+                            tx.label,
+                            rows.len()
+                        ));
+                    }
                     for (_, _, reply) in acts(verb, Some(rows), known) {
                         let word = reply.map(|r| r.outcome).unwrap_or_default();
                         *out.outcomes
@@ -334,13 +413,15 @@ fn together(all: &[Tx], crashes: &[(Stamp, Stamp)], known: &mut Known, out: &mut
                     }
                     for token in acts::tokens(verb, rows) {
                         known.told.insert(token);
-                        // What was never acknowledged may be forgotten in a crash.
-                        let last = handed_out.insert(token, (from.mono, tx.fate()));
+                        // What was never acknowledged may be forgotten in a crash, unless it was on disk.
+                        let last = handed_out.insert(token, (to.mono, tx.fate()));
                         let forgotten = last.is_some_and(|(at, fate)| {
                             fate != Fate::Committed
-                                && crashes
-                                    .iter()
-                                    .any(|(down, up)| at < up.mono && down.mono < to.mono)
+                                && crashes.iter().any(|(down, up)| {
+                                    at < up.mono
+                                        && down.mono < to.mono
+                                        && flushes.after(at) > down.mono
+                                })
                         });
                         if last.is_some() && !forgotten {
                             out.violations.push(format!(
@@ -348,6 +429,19 @@ fn together(all: &[Tx], crashes: &[(Stamp, Stamp)], known: &mut Known, out: &mut
                                 tx.label
                             ));
                         }
+                    }
+                    // What was not flushed may be forgotten in a crash, and its number given to another.
+                    if let (Verb::Redrive { task }, Fate::Committed, true) =
+                        (verb, tx.fate(), tx.flushed)
+                        && let Some(row) = rows.first()
+                        && row[0].as_deref() == Some("redriven")
+                        && let Some(new) = number(row, 1)
+                        && *redriven.entry(new).or_insert(*task) != *task
+                    {
+                        out.violations.push(format!(
+                            "{}: task {new} is said to be redriven of {task}, too",
+                            tx.label
+                        ));
                     }
                     if let Verb::Dispatch {
                         task, successor, ..
@@ -390,6 +484,129 @@ fn together(all: &[Tx], crashes: &[(Stamp, Stamp)], known: &mut Known, out: &mut
     }
 }
 
+/// What is promised of a group, by what the tapes tell: never more than `max_parallel` of it hold a slot (S1), and what follows it is never dispatched early (D3).
+fn groups(all: &[Tx], last: &[Last], out: &mut Projected) {
+    let mut items: HashMap<(i64, &str), Vec<&Last>> = HashMap::new();
+    let mut group_of: HashMap<i64, (i64, &str)> = HashMap::new();
+    for task in last {
+        // Without a run it is its own group.
+        let run = task.run.unwrap_or(-task.task);
+        let group = (run, task.name.as_deref().unwrap_or_default());
+        items.entry(group).or_default().push(task);
+        group_of.insert(task.task, group);
+    }
+    let calls = all
+        .iter()
+        .filter(|tx| tx.fate() == Fate::Committed)
+        .flat_map(|tx| &tx.steps);
+    for step in calls {
+        let TxStep::Call {
+            verb,
+            answer: Some((Answer::Rows(rows), to)),
+            ..
+        } = step
+        else {
+            continue;
+        };
+        let word = rows.first().and_then(|row| row[0].as_deref());
+        match verb {
+            Verb::CreateItems { name, .. } => {
+                let Some(run) = rows.first().and_then(|row| number(row, 1)) else {
+                    continue;
+                };
+                let first: HashMap<i64, i64> = rows
+                    .iter()
+                    .filter(|row| row[0].as_deref() == Some("created"))
+                    .filter(|row| row[4].as_deref() == Some("ready"))
+                    .filter_map(|row| Some((number(row, 3)?, to.wall)))
+                    .collect();
+                let group = items.get(&(run, name.as_str()));
+                let most = most_at_once(group.into_iter().flatten(), &first);
+                if acts::capacity(verb).is_some_and(|capacity| most > capacity) {
+                    out.violations.push(format!(
+                        "S1: {most} of group {name} of run {run} had a slot at once: {verb:?}"
+                    ));
+                }
+            }
+            Verb::Dispatch { task, .. } if word == Some("dispatched") => {
+                let group = group_of.get(task).and_then(|group| items.get(group));
+                for item in group.into_iter().flatten() {
+                    if number(&item.columns, 10).is_none_or(|at| at > to.wall) {
+                        out.violations.push(format!(
+                            "D3: {verb:?} was answered `dispatched` before item {} had ended",
+                            item.task
+                        ));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How many of these tasks held a slot at the same time, at least: from their lease on, or from the time at which they
+/// were known to be ready, until they ended or were given back. (A lost lease keeps the slot.)
+fn most_at_once<'a>(
+    tasks: impl Iterator<Item = &'a &'a Last>,
+    ready_since: &HashMap<i64, i64>,
+) -> usize {
+    let mut changes = Vec::new();
+    for task in tasks {
+        let mut since = ready_since.get(&task.task).copied();
+        for event in &task.tape {
+            match event.kind.as_str() {
+                "leased" => since = since.or(Some(event.at)),
+                "retry_scheduled" | "released" | "final" => {
+                    if let Some(since) = since.take().filter(|since| *since < event.at) {
+                        changes.extend([(since, 1), (event.at, -1)]);
+                    }
+                }
+                _ => {}
+            }
+        }
+        changes.extend(since.map(|since| (since, 1)));
+    }
+    // An end and a beginning in the same µs do not overlap.
+    changes.sort_unstable();
+    let (mut now, mut most) = (0, 0);
+    for (_, change) in changes {
+        now += change;
+        most = most.max(now);
+    }
+    most as usize
+}
+
+/// Every end that a queue wants to be told of is told once, and nothing else is.
+fn ends(queues: &[Queue], last: &[Last], out: &mut Projected) {
+    let wanted = |task: &Last| {
+        let queue = queues.iter().find(|queue| queue.name == task.queue)?;
+        let (place, states) = queue.on_final?;
+        let state = acts::state(&task.columns, 0)?;
+        states.contains(&state).then_some(place)
+    };
+    let mut untold: BTreeSet<(String, String)> = last
+        .iter()
+        .filter_map(|task| Some((wanted(task)?.to_owned(), task.task.to_string())))
+        .collect();
+    for task in last
+        .iter()
+        .filter(|task| task.name.as_deref() == Some("on_final"))
+    {
+        let told = (task.queue.clone(), task.key.clone().unwrap_or_default());
+        // What tells of an end may be redriven, and has no key then.
+        if task.key.is_some() && !untold.remove(&told) {
+            out.violations.push(format!(
+                "F1: task {} tells in {} of the end of {}, which has not ended so",
+                task.task, told.0, told.1
+            ));
+        }
+    }
+    for (queue, task) in untold {
+        out.violations
+            .push(format!("F1: nothing in {queue} tells of the end of {task}"));
+    }
+}
+
 /// The errors a correct program must be ready for.
 fn may_fail_so(tx: &Tx, verb: &Verb, code: &str) -> bool {
     match code {
@@ -406,6 +623,7 @@ fn may_fail_so(tx: &Tx, verb: &Verb, code: &str) -> bool {
 /// The ops of a transaction, task by task.
 fn per_task(
     tx: &Tx,
+    flushes: &Flushes,
     known: &mut Known,
     created: &mut HashSet<i64>,
     tasks: &mut BTreeMap<i64, Vec<Op>>,
@@ -415,8 +633,10 @@ fn per_task(
         steps,
         fate,
         flushed: tx.flushed,
+        flushed_by: flushes.after(ended),
         begun,
         ended,
+        visible_from: begun,
         label: tx.label.clone(),
     };
     // What was done since the first change, when that began, and whether a savepoint was set before.
@@ -494,7 +714,7 @@ fn per_task(
             && let Verb::Acquire { owner, ttl_ms, .. } | Verb::AcquireById { owner, ttl_ms, .. } =
                 verb
         {
-            looked_up(tx, verb, owner, ttl_ms * acts::MS, *from, known, tasks);
+            looked_up(tx, verb, ttl_ms * acts::MS, *from, owner, known, tasks);
             continue;
         }
         let window = Window {
@@ -538,10 +758,18 @@ fn per_task(
         swept |= matches!(verb, Verb::Acquire { .. } | Verb::Reap { .. });
     }
     for (task, (steps, begun, _)) in blocks {
-        tasks
-            .entry(task)
-            .or_default()
-            .push(op(steps, fate, begun, tx.end()));
+        // What it has changed is locked until the end, and seen by nobody. Only what it locked after a savepoint and
+        // let go again may have been changed by others since.
+        let let_go = steps
+            .iter()
+            .any(|step| matches!(step, Step::RollbackToSavepoint));
+        let mut op = op(steps, fate, begun, tx.end());
+        match (fate, tx.commit) {
+            (Fate::Committed, Some(commit)) if !let_go => op.visible_from = commit.mono,
+            (Fate::Unknown, Some(commit)) => op.visible_from = commit.mono,
+            _ => {}
+        }
+        tasks.entry(task).or_default().push(op);
     }
     if let (Fate::Committed, Some(commit)) = (fate, tx.commit) {
         for (task, token) in required {
@@ -564,9 +792,9 @@ fn per_task(
 fn looked_up(
     tx: &Tx,
     verb: &Verb,
-    owner: &str,
     ttl: i64,
     from: Stamp,
+    owner: &str,
     known: &mut Known,
     tasks: &mut BTreeMap<i64, Vec<Op>>,
 ) {
@@ -588,10 +816,13 @@ fn looked_up(
             ..Reply::default()
         };
         let owner = owner.to_owned();
-        let act = if by_id {
-            Act::LeaseById { owner, ttl }
-        } else {
-            Act::Lease { owner, ttl }
+        let act = match verb {
+            Verb::Acquire { queue, .. } => Act::Lease {
+                queue: known.queues[queue],
+                owner,
+                ttl,
+            },
+            _ => Act::LeaseById { owner, ttl },
         };
         let window = Window {
             from: from.wall,
@@ -601,8 +832,10 @@ fn looked_up(
             steps: vec![Step::call(act, Some(reply), window)],
             fate: Fate::Committed,
             flushed: true,
+            flushed_by: 0,
             begun: from.mono,
             ended: i64::MAX,
+            visible_from: from.mono,
             label: format!("{} (answer lost)", tx.label),
         });
     }
@@ -621,24 +854,42 @@ fn born(task: &Last, queue: usize) -> Op {
         steps: vec![Step::call(act, None, Window::ANY)],
         fate: Fate::Unknown,
         flushed: true,
+        flushed_by: 0,
         begun: 0,
         ended: i64::MAX,
+        visible_from: 0,
         label: "born".to_owned(),
     }
 }
 
 fn read_at_end(task: Option<&Last>, end: (Stamp, Stamp)) -> Op {
     let reply = task.map_or_else(acts::nothing, |task| acts::shown(&task.columns));
+    let tape = task.map_or(&[][..], |task| &task.tape);
+    let events = Reply {
+        outcome: "events".to_owned(),
+        seq: Some(tape.len() as i64),
+        tape: Some(
+            tape.iter()
+                .map(|event| (event.kind.clone(), event.token))
+                .collect(),
+        ),
+        ..Reply::default()
+    };
     let window = Window {
         from: end.0.wall,
         to: end.1.wall,
     };
     Op {
-        steps: vec![Step::call(Act::Get, Some(reply), window)],
+        steps: vec![
+            Step::call(Act::Get, Some(reply), window),
+            Step::call(Act::Tail { after: 0 }, Some(events), window),
+        ],
         fate: Fate::Committed,
         flushed: true,
+        flushed_by: 0,
         begun: end.0.mono,
         ended: end.1.mono,
+        visible_from: end.0.mono,
         label: "at the end".to_owned(),
     }
 }
@@ -652,8 +903,10 @@ fn crash(down: Stamp, up: Stamp) -> Op {
         steps: vec![Step::call(Act::Crash, None, window)],
         fate: Fate::Unknown,
         flushed: true,
+        flushed_by: 0,
         begun: down.mono,
         ended: up.mono,
+        visible_from: down.mono,
         label: "crash".to_owned(),
     }
 }
@@ -688,7 +941,8 @@ fn tape_is_sound(task: &Last) -> Vec<String> {
                 say("started without its lease".to_owned())
             }
             "lease_lost" | "retry_scheduled" | "released" => {
-                if open.take().is_none() {
+                let lease = open.take();
+                if lease.is_none() {
                     say(format!("{} without a lease", event.kind));
                 }
             }

@@ -24,6 +24,7 @@ use crate::checker::{self, Op};
 use crate::faults::Fault;
 use crate::history::{self, Entry, Journal, Stamp, Verb};
 use crate::model::ending::OnLost;
+use crate::model::state::State;
 use crate::project::{self, Last, Projected, TapeEvent};
 use crate::proxy;
 use crate::spec::Queue;
@@ -36,6 +37,8 @@ pub struct Options {
     pub faults: Vec<Fault>,
     /// How often the server is brought down.
     pub crashes: usize,
+    /// This build of the extension's library instead of the installed one.
+    pub library: Option<PathBuf>,
 }
 
 /// What a run came to.
@@ -54,20 +57,27 @@ const PATIENCE: Duration = Duration::from_secs(900);
 const DRAIN: Duration = Duration::from_secs(90);
 
 /// A queue for each way to lose a lease, one with a bound on run time, and one that is told of ends.
-fn queues() -> Vec<Queue> {
+pub fn queues() -> Vec<Queue> {
     let queue = |name: &str, on_lost, max_runtime: Option<i64>| Queue {
         name: name.to_owned(),
         lease_ttl: 300 * MS,
         max_attempts: 3,
         max_lost_leases: 3,
+        backoff_base: 5 * MS,
         backoff_max: 50 * MS,
         max_runtime,
         on_lost,
+        on_final: None,
+    };
+    const BAD: &[State] = &[State::Failed, State::Cancelled, State::Quarantined];
+    let told = |queue| Queue {
+        on_final: Some(("ends", BAD)),
+        ..queue
     };
     vec![
-        queue("again", OnLost::Requeue, None),
+        told(queue("again", OnLost::Requeue, None)),
         queue("unstarted", OnLost::RequeueUnstarted, None),
-        queue("once", OnLost::Fail, None),
+        told(queue("once", OnLost::Fail, None)),
         queue("bounded", OnLost::Requeue, Some(500 * MS)),
         queue("ends", OnLost::Requeue, None),
     ]
@@ -77,18 +87,21 @@ fn queue_sql(queue: &Queue) -> String {
     let max_runtime = queue
         .max_runtime
         .map_or("NULL".to_owned(), |us| format!("'{us} us'"));
-    let on_final = if queue.name == "again" || queue.name == "once" {
-        ", on_final_queue => 'ends', on_final_states => ARRAY['failed', 'cancelled', 'quarantined']"
-    } else {
-        ""
-    };
+    let on_final = queue.on_final.map_or(String::new(), |(queue, states)| {
+        let states: Vec<&str> = states.iter().map(|state| state.name()).collect();
+        format!(
+            ", on_final_queue => '{queue}', on_final_states => ARRAY['{}']",
+            states.join("', '")
+        )
+    });
     format!(
-        "SELECT queue_create('{}', lease_ttl => '{} us', max_attempts => {}, max_lost_leases => {}, backoff_base => '5 ms', \
+        "SELECT queue_create('{}', lease_ttl => '{} us', max_attempts => {}, max_lost_leases => {}, backoff_base => '{} us', \
          backoff_max => '{} us', max_runtime => {max_runtime}, on_lost => '{}'{on_final})",
         queue.name,
         queue.lease_ttl,
         queue.max_attempts,
         queue.max_lost_leases,
+        queue.backoff_base,
         queue.backoff_max,
         queue.on_lost.name()
     )
@@ -172,7 +185,10 @@ impl Run {
         let dir = setup::target_dir().join("stress");
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir)?;
-        let cluster = Cluster::start(pg, "stress", SERVER)?;
+        let cluster = match &options.library {
+            Some(library) => Cluster::start_with_library(pg, "stress", SERVER, library)?,
+            None => Cluster::start(pg, "stress", SERVER)?,
+        };
         let queues = queues();
         cluster.psql("postgres", &format!("CREATE DATABASE {DATABASE}"))?;
         cluster.psql(DATABASE, "CREATE EXTENSION pg_baton")?;

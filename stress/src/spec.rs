@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::backoff;
 use crate::model::ending::{self, Ending, OnLost};
 use crate::model::outcome::{self, Found, Refusal};
 use crate::model::state::State;
@@ -19,9 +20,12 @@ pub struct Queue {
     pub lease_ttl: i64,
     pub max_attempts: i32,
     pub max_lost_leases: i32,
+    pub backoff_base: i64,
     pub backoff_max: i64,
     pub max_runtime: Option<i64>,
     pub on_lost: OnLost,
+    /// The queue in which such ends are told.
+    pub on_final: Option<(&'static str, &'static [State])>,
 }
 
 /// When a call ran, by the clock of its client.
@@ -76,6 +80,7 @@ pub enum Act {
     },
     /// A row of `task_acquire_lease`.
     Lease {
+        queue: usize,
         owner: String,
         ttl: i64,
     },
@@ -119,8 +124,10 @@ pub enum Act {
     Cancel {
         force: bool,
     },
-    /// A row of `task_reap`.
-    Reaped,
+    /// A row of `task_reap`, of this queue or of any.
+    Reaped {
+        queue: Option<usize>,
+    },
     /// A row of `task_reap_owner`; if that call's answer is unknown, what may have been one.
     ReapedOwner {
         owner: String,
@@ -158,6 +165,80 @@ pub struct Reply {
     pub reason: Option<String>,
     pub keys: Option<BTreeSet<String>>,
     pub task: Option<i64>,
+    pub started: Option<bool>,
+    pub leased_at: Option<Time>,
+    /// The events that were read: kinds and tokens.
+    pub tape: Option<Vec<(String, Option<i64>)>>,
+}
+
+impl Reply {
+    /// Whether an answer with this outcome has all the columns that it must have, and no other.
+    fn has_its_columns(&self, act: &Act) -> bool {
+        let word = self.outcome.as_str();
+        let columns: &[&str] = match act {
+            // What was looked up has what the tape tells.
+            Act::Lease { .. } | Act::LeaseById { .. } if self.at.is_some() => return true,
+            // Not all functions that create show the state.
+            Act::Create { .. } | Act::Get | Act::Tail { .. } => return true,
+            Act::StillHeld { .. } | Act::Crash => return true,
+            Act::Lease { .. } => &["token", "expires", "attempt", "lost_leases"],
+            Act::LeaseById { .. } => match word {
+                "acquired" => &["state", "token", "expires", "attempt", "owner"],
+                "held" => &["state", "expires", "owner"],
+                "not_found" => &[],
+                _ => &["state"],
+            },
+            Act::Start { .. } => match word {
+                "started" | "already_started" => &["expires"],
+                _ => &[],
+            },
+            Act::Heartbeat { .. } => match word {
+                "extended" | "not_extended" => &["expires", "cancel_requested"],
+                _ => &["cancel_requested"],
+            },
+            Act::Append { .. } => match word {
+                "appended" | "exists" => &["seq", "at", "cancel_requested"],
+                "dropped_after_final" => &["seq", "cancel_requested"],
+                _ => &["cancel_requested"],
+            },
+            Act::Finalize { .. } => match word {
+                "not_found" => &[],
+                "lease_lost" => &["state"],
+                _ => &["state", "at"],
+            },
+            Act::FailAttempt { .. } => match word {
+                "not_found" => &[],
+                "retry_scheduled" => &["state", "run_at"],
+                _ => &["state"],
+            },
+            Act::Release { .. } if word == "released" => &["run_at"],
+            Act::Cancel { .. } if word != "not_found" => &["state"],
+            Act::Redrive if word == "redriven" || word == "already_redriven" => &["task"],
+            Act::RequireLease { .. }
+            | Act::Release { .. }
+            | Act::Cancel { .. }
+            | Act::Reaped { .. }
+            | Act::ReapedOwner { .. }
+            | Act::Annotate { .. }
+            | Act::Redrive => &[],
+        };
+        let given = [
+            ("state", self.state.is_some()),
+            ("token", self.token.is_some()),
+            ("expires", self.expires.is_some()),
+            ("attempt", self.attempt.is_some()),
+            ("lost_leases", self.lost_leases.is_some()),
+            ("owner", self.owner.is_some()),
+            ("run_at", self.run_at.is_some()),
+            ("seq", self.seq.is_some()),
+            ("at", self.at.is_some()),
+            ("cancel_requested", self.cancel_requested.is_some()),
+            ("task", self.task.is_some()),
+        ];
+        given
+            .iter()
+            .all(|(column, given)| *given == columns.contains(column))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -173,7 +254,7 @@ pub struct Lease {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct GivenBack {
     event: &'static str,
-    run_at: Option<Time>,
+    run_at: Span,
     state: State,
 }
 
@@ -181,10 +262,23 @@ struct GivenBack {
 struct End {
     /// The lease whose holder ended it.
     by: Option<i64>,
-    at: Option<Time>,
+    at: Span,
     result: Option<String>,
     error: Option<String>,
     reason: Option<String>,
+}
+
+impl End {
+    /// Ended by nobody's report.
+    fn because(reason: &str, at: Span) -> End {
+        End {
+            by: None,
+            at,
+            result: None,
+            error: None,
+            reason: Some(reason.to_owned()),
+        }
+    }
 }
 
 /// One task between two calls.
@@ -201,7 +295,8 @@ pub struct Task {
     attempt: i32,
     lost_leases: i32,
     cancel_requested: bool,
-    seq: i64,
+    /// Kinds and tokens.
+    tape: Vec<(&'static str, Option<i64>)>,
     /// The latest time that is known to have been read under this task's lock: it never runs back.
     clock: Time,
     /// The last token granted.
@@ -210,7 +305,8 @@ pub struct Task {
     run_at: Option<Span>,
     end: Option<End>,
     redriven: Option<Option<i64>>,
-    dedup_keys: BTreeMap<String, i64>,
+    /// The seq, and when it was appended.
+    dedup_keys: BTreeMap<String, (i64, Span)>,
     annotated: BTreeSet<String>,
 }
 
@@ -227,7 +323,7 @@ impl Task {
             attempt: 0,
             lost_leases: 0,
             cancel_requested: false,
-            seq: 0,
+            tape: Vec::new(),
             clock: 0,
             token: 0,
             given_back: BTreeMap::new(),
@@ -326,8 +422,7 @@ impl Task {
                     };
                     for (expired, task) in task.live_or_not(window) {
                         if expired {
-                            let ending = ending::lost(&task.model_lease(queue, true));
-                            more.extend(task.settled(ending));
+                            more.extend(task.lost(queue, true, ending::lost, until));
                         }
                     }
                 }
@@ -362,29 +457,58 @@ impl Task {
         })
     }
 
-    fn model_lease(&self, queue: &Queue, expired: bool) -> ending::Lease {
-        let lease = self.lease.as_ref();
-        let timed_out = queue.max_runtime.is_some_and(|max| {
-            lease.is_some_and(|lease| lease.expires.from >= lease.leased_at.saturating_add(max))
-        });
-        ending::Lease {
-            attempt: self.attempt,
-            max_attempts: self.max_attempts,
-            lost_leases: self.lost_leases,
-            max_lost_leases: queue.max_lost_leases,
-            started: lease.is_some_and(|lease| lease.started),
-            cancel_requested: self.cancel_requested,
-            timed_out: timed_out && expired,
-            on_lost: queue.on_lost,
+    /// What may become of a running task whose lease is lost, as the rule says that is asked.
+    fn lost(
+        &self,
+        queue: &Queue,
+        expired: bool,
+        rule: fn(&ending::Lease) -> Ending<'static>,
+        until: Time,
+    ) -> Vec<Task> {
+        let Some(lease) = &self.lease else {
+            return Vec::new();
+        };
+        // Whether it has reached the queue's max_runtime is not always known.
+        let latest = match queue.max_runtime {
+            Some(max) => lease.leased_at.saturating_add(max),
+            None => Time::MAX,
+        };
+        let ways = [
+            (false, lease.expires.and(Time::MIN, latest - 1)),
+            (true, lease.expires.and(latest, Time::MAX)),
+        ];
+        let mut after = Vec::new();
+        for (timed_out, expires) in ways {
+            let Some(expires) = expires else { continue };
+            let ending = rule(&ending::Lease {
+                attempt: self.attempt,
+                max_attempts: self.max_attempts,
+                lost_leases: self.lost_leases,
+                max_lost_leases: queue.max_lost_leases,
+                started: lease.started,
+                cancel_requested: self.cancel_requested,
+                timed_out: timed_out && expired,
+                on_lost: queue.on_lost,
+            });
+            let task = Task {
+                lease: Some(Lease {
+                    expires,
+                    ..lease.clone()
+                }),
+                ..self.clone()
+            };
+            after.extend(task.settled(queue, ending, until));
         }
+        after
     }
 
-    /// What becomes of a running task whose lease ends like this.
-    fn settled(&self, ending: Ending) -> Option<Task> {
+    /// What becomes of a running task whose lease ends like this, at any time up to `until`.
+    fn settled(&self, queue: &Queue, ending: Ending, until: Time) -> Option<Task> {
+        let token = self.lease.as_ref()?.token;
         match ending {
             Ending::Requeue { counted } => {
                 let mut task = self.without_lease(Event::Requeue)?;
-                task.seq += 1;
+                task.tape.push(("lease_lost", Some(token)));
                 task.attempt -= 1;
                 task.lost_leases += i32::from(counted);
                 task.run_at = None;
@@ -392,10 +516,11 @@ impl Task {
             }
             Ending::Retry => {
                 let mut task = self.without_lease(Event::Postpone)?;
-                task.seq += 1;
+                task.tape.push(("retry_scheduled", None));
+                let delay = self.retry_delay(queue);
                 task.run_at = Some(Span {
-                    from: task.clock,
-                    to: Time::MAX,
+                    from: task.clock.saturating_add(delay.from),
+                    to: until.saturating_add(delay.to),
                 });
                 Some(task)
             }
@@ -404,21 +529,28 @@ impl Task {
                 reason,
                 lost,
             } => {
-                let report = End {
-                    by: None,
-                    at: None,
-                    result: None,
-                    error: None,
-                    reason: Some(reason.to_owned()),
-                };
-                let mut task = self.ended(state, report)?;
+                let mut task = self.clone();
                 if lost {
-                    task.seq += 1;
+                    task.tape.push(("lease_lost", Some(token)));
                     task.attempt -= 1;
                     task.lost_leases += 1;
                 }
-                Some(task)
+                let at = Span {
+                    from: self.clock,
+                    to: until,
+                };
+                task.ended(state, End::because(reason, at))
             }
+        }
+    }
+
+    /// How long the queue waits after the attempt that has just failed.
+    fn retry_delay(&self, queue: &Queue) -> Span {
+        let delay =
+            |jitter| backoff::delay(queue.backoff_base, queue.backoff_max, self.attempt, jitter);
+        Span {
+            from: delay(0.0),
+            to: delay(1.0),
         }
     }
 
@@ -429,9 +561,11 @@ impl Task {
     }
 
     fn ended(&self, state: State, end: End) -> Option<Task> {
+        if end.at.from > end.at.to {
+            return None;
+        }
         let mut task = self.without_lease(transition::ending_in(state)?)?;
-        task.seq += 1;
-        task.clock = task.clock.max(end.at.unwrap_or(0));
+        task.tape.push(("final", end.by));
         task.end = Some(end);
         Some(task)
     }
@@ -460,7 +594,7 @@ impl Task {
         }
         task.token = token;
         task.attempt += 1;
-        task.seq += 1;
+        task.tape.push(("leased", Some(token)));
         task.lease = Some(Lease {
             token,
             owner: owner.to_owned(),
@@ -482,6 +616,9 @@ impl Task {
         reply: Option<&Reply>,
         window: Window,
     ) -> Vec<Task> {
+        if reply.is_some_and(|reply| !reply.has_its_columns(act)) {
+            return Vec::new();
+        }
         let queue = match act {
             Act::Create { queue, .. } if self.state.is_none() => &queues[*queue],
             _ => &queues[self.queue],
@@ -534,8 +671,13 @@ impl Task {
                     } else {
                         &[State::Scheduled]
                     };
+                    let run_at = Span {
+                        from: window.from.saturating_add(*delay),
+                        to: window.to.saturating_add(*delay),
+                    };
                     let with = |state: &State| Task {
                         state: Some(*state),
+                        run_at: (*state == State::Scheduled).then_some(run_at),
                         ..task.clone()
                     };
                     let fits =
@@ -544,18 +686,33 @@ impl Task {
                 }
                 Act::Get => unchanged(says("none")),
                 Act::Tail { after } => {
-                    unchanged(says("events") && reply.is_none_or(|r| r.seq == Some(*after)))
+                    let nothing = |r: &Reply| r.seq == Some(*after) && r.tape == Some(Vec::new());
+                    unchanged(says("events") && reply.is_none_or(nothing))
                 }
                 Act::RequireLease { .. } => unchanged(says("refused")),
                 Act::Crash => unchanged(true),
-                _ => unchanged(says("not_found")),
+                _ => unchanged(
+                    says("not_found") && reply.is_none_or(|r| r.cancel_requested != Some(true)),
+                ),
             };
         };
+        let told_of_cancel = reply.is_none_or(|r| {
+            r.cancel_requested
+                .is_none_or(|told| told == self.cancel_requested)
+        });
         match act {
-            Act::Create { .. } => unchanged(says("exists")),
+            Act::Create { queue, .. } => {
+                let state = reply.is_none_or(|r| r.state.is_none_or(|s| s == state));
+                unchanged(says("exists") && state && *queue == self.queue)
+            }
             Act::Crash => unchanged(true),
-            Act::Lease { owner, ttl } => self
+            Act::Lease {
+                queue: from,
+                owner,
+                ttl,
+            } => self
                 .leased(queue, owner, *ttl, reply, window)
+                .filter(|_| *from == self.queue && says("leased"))
                 .into_iter()
                 .collect(),
             Act::LeaseById { owner, ttl } => {
@@ -581,6 +738,7 @@ impl Task {
                 }
                 after
             }
+            Act::Heartbeat { .. } | Act::Append { .. } if !told_of_cancel => Vec::new(),
             Act::Heartbeat { token, ttl } => {
                 let mut after = Vec::new();
                 for (expired, task) in self.live_or_not(window) {
@@ -591,10 +749,8 @@ impl Task {
                             if says("extended") {
                                 after.extend(task.extended(queue, *ttl, reply, window));
                             }
-                            if says("not_extended")
-                                && let Some(task) = task.with_expiry(reply.and_then(|r| r.expires))
-                            {
-                                after.push(task);
+                            if says("not_extended") {
+                                after.extend(task.not_extended(queue, *ttl, reply, window));
                             }
                         }
                         _ => {}
@@ -603,11 +759,20 @@ impl Task {
                 after
             }
             Act::Append { token, dedup_key } => {
-                if let Some(seq) = dedup_key.as_ref().and_then(|key| self.dedup_keys.get(key)) {
-                    return unchanged(says("exists") && reply.is_none_or(|r| r.seq == Some(*seq)));
+                let known = dedup_key.as_ref().and_then(|key| self.dedup_keys.get(key));
+                if let Some((seq, at)) = known.copied() {
+                    let mut task = self.clone();
+                    if let (Some(key), Some(reply)) = (dedup_key, reply) {
+                        let Some(at) = reply.at.and_then(|told| at.and(told, told)) else {
+                            return Vec::new();
+                        };
+                        task.dedup_keys.insert(key.clone(), (seq, at));
+                    }
+                    let same = says("exists") && reply.is_none_or(|r| r.seq == Some(seq));
+                    return if same { vec![task] } else { Vec::new() };
                 }
                 if state.is_terminal() {
-                    let seq = reply.is_none_or(|r| r.seq == Some(self.seq));
+                    let seq = reply.is_none_or(|r| r.seq == Some(self.seq()));
                     return unchanged(says("dropped_after_final") && seq);
                 }
                 let current = |token: &i64| self.lease.as_ref().is_some_and(|l| l.token == *token);
@@ -615,18 +780,22 @@ impl Task {
                     return unchanged(says("lease_lost"));
                 }
                 let mut task = self.clone();
-                task.seq += 1;
-                if let Some(key) = dedup_key {
-                    task.dedup_keys.insert(key.clone(), task.seq);
-                }
-                let seq = reply.is_none_or(|r| r.seq == Some(task.seq));
-                if !says("appended") || !seq {
+                task.tape.push(("progress", *token));
+                let seq = task.seq();
+                if !says("appended") || reply.is_some_and(|r| r.seq != Some(seq)) {
                     return Vec::new();
                 }
-                match reply.and_then(|r| r.at) {
-                    Some(at) => task.at(at, window).into_iter().collect(),
-                    None => vec![task],
+                let now = self.now(window);
+                let at = match reply.and_then(|r| r.at) {
+                    Some(at) => now.and(at, at),
+                    None => now.and(Time::MIN, Time::MAX),
+                };
+                let Some(at) = at else { return Vec::new() };
+                task.clock = at.from;
+                if let Some(key) = dedup_key {
+                    task.dedup_keys.insert(key.clone(), (seq, at));
                 }
+                vec![task]
             }
             Act::Finalize {
                 token,
@@ -636,12 +805,12 @@ impl Task {
                 let reason = (*to == State::Cancelled).then(|| "cancelled".to_owned());
                 let report = End {
                     by: Some(*token),
-                    at: reply.and_then(|r| r.at),
+                    at: self.now(window),
                     result: result.clone(),
                     error: None,
                     reason,
                 };
-                self.finalize(*token, *to, report, reply, window)
+                self.finalize(*token, *to, report, reply)
             }
             Act::FailAttempt {
                 token,
@@ -658,7 +827,11 @@ impl Task {
                 for (expired, task) in self.live_or_not(window) {
                     let refusal = outcome::needs_live(task.found(expired).as_ref(), *token);
                     if says(if refusal.is_some() { "refused" } else { "held" }) {
-                        after.push(task);
+                        // It does not wait for a heartbeat that is still to be committed.
+                        after.push(Task {
+                            clock: self.clock,
+                            ..task
+                        });
                     }
                 }
                 after
@@ -674,9 +847,11 @@ impl Task {
                 }
                 if state == State::Running && !force {
                     let mut task = self.clone();
-                    task.seq += i64::from(!self.cancel_requested);
+                    if !self.cancel_requested {
+                        task.tape.push(("cancel_requested", None));
+                    }
                     task.cancel_requested = true;
-                    return if says("cancel_requested") {
+                    return if says("cancel_requested") && state_is(Some(state)) {
                         vec![task]
                     } else {
                         Vec::new()
@@ -687,22 +862,20 @@ impl Task {
                 } else {
                     "cancelled"
                 };
-                let end = End {
-                    by: None,
-                    at: None,
-                    result: None,
-                    error: None,
-                    reason: Some(reason.to_owned()),
-                };
-                let ended = self.ended(State::Cancelled, end);
-                ended.filter(|_| says("cancelled")).into_iter().collect()
+                let ended = self.ended(State::Cancelled, End::because(reason, self.now(window)));
+                ended
+                    .filter(|_| says("cancelled") && state_is(Some(State::Cancelled)))
+                    .into_iter()
+                    .collect()
             }
-            Act::Reaped => {
+            Act::Reaped { queue: from } => {
+                if from.is_some_and(|from| from != self.queue) {
+                    return Vec::new();
+                }
                 let mut after = Vec::new();
                 for (expired, task) in self.live_or_not(window) {
                     if expired && state == State::Running {
-                        let ending = ending::lost(&task.model_lease(queue, true));
-                        after.extend(task.settled(ending));
+                        after.extend(task.lost(queue, true, ending::lost, window.to));
                     }
                 }
                 after.retain(|task| says(task.reaped_word()));
@@ -713,8 +886,7 @@ impl Task {
                 let mut after = Vec::new();
                 if self.lease.as_ref().is_some_and(theirs) {
                     for (expired, task) in self.live_or_not(window) {
-                        let ending = ending::lost(&task.model_lease(queue, expired));
-                        after.extend(task.settled(ending));
+                        after.extend(task.lost(queue, expired, ending::lost, window.to));
                     }
                 }
                 after.retain(|task| says(task.reaped_word()));
@@ -741,8 +913,14 @@ impl Task {
                     return unchanged(says("completed"));
                 }
                 if let Some(new) = self.redriven {
-                    let same = reply.is_none_or(|r| new.is_none() || r.task == new);
-                    return unchanged(says("already_redriven") && same);
+                    let told = reply.and_then(|r| r.task);
+                    if !says("already_redriven") || told.is_some() && new.is_some() && told != new {
+                        return Vec::new();
+                    }
+                    return vec![Task {
+                        redriven: Some(new.or(told)),
+                        ..self.clone()
+                    }];
                 }
                 if self.in_run {
                     return unchanged(says("run_terminal") || says("run_not_paused"));
@@ -757,15 +935,21 @@ impl Task {
             }
             Act::Get => self.read(state, reply).into_iter().collect(),
             Act::Tail { after } => {
-                let last = self.seq.max(*after);
-                let whole = reply.is_none_or(|r| {
-                    r.seq == Some(last)
-                        && r.state
-                            .is_none_or(|s| s.is_terminal() == state.is_terminal())
-                });
+                let from = (*after).clamp(0, self.seq()) as usize;
+                let events = self.tape[from..]
+                    .iter()
+                    .map(|(kind, token)| ((*kind).to_owned(), *token))
+                    .collect();
+                let last = self.seq().max(*after);
+                let whole =
+                    reply.is_none_or(|r| r.seq == Some(last) && r.tape.as_ref() == Some(&events));
                 unchanged(says("events") && whole)
             }
         }
+    }
+
+    fn seq(&self) -> i64 {
+        self.tape.len() as i64
     }
 
     fn reaped_word(&self) -> &'static str {
@@ -792,34 +976,82 @@ impl Task {
         })
     }
 
-    fn started(&self, queue: &Queue, reply: Option<&Reply>, window: Window) -> Option<Task> {
-        let mut task = self.clone();
-        let lease = task.lease.as_mut()?;
-        lease.started = true;
-        let latest = queue
-            .max_runtime
-            .map_or(Time::MAX, |max| lease.leased_at.saturating_add(max));
+    /// The latest expiry that the queue allows this lease.
+    fn latest(&self, queue: &Queue) -> Option<Time> {
+        let lease = self.lease.as_ref()?;
+        Some(
+            queue
+                .max_runtime
+                .map_or(Time::MAX, |max| lease.leased_at.saturating_add(max)),
+        )
+    }
+
+    /// With an expiry that was moved forward to `expires`, counted from when the clock was read.
+    fn moved_to(&self, expires: Time, ttl: i64, latest: Time, window: Window) -> Option<Task> {
+        let lease = self.lease.as_ref()?;
+        if expires <= lease.expires.from || expires > latest {
+            return None;
+        }
+        let mut task = if expires < latest {
+            self.at(expires - ttl, window)?
+        } else {
+            // It would have been later: so the clock was read that late, at least.
+            let now = self
+                .now(window)
+                .and(latest.saturating_sub(ttl), Time::MAX)?;
+            Task {
+                clock: now.from,
+                ..self.clone()
+            }
+        };
+        // What had run out by then is not revived.
+        lease.expires.and(task.clock.saturating_add(1), Time::MAX)?;
+        task.lease.as_mut()?.expires = Span::at(expires);
+        Some(task)
+    }
+
+    /// With an expiry that would not have moved forward.
+    fn unmoved(&self, ttl: i64, latest: Time, window: Window) -> Option<Task> {
+        let would = self.now(window).from.saturating_add(ttl).min(latest);
+        let lease = self.lease.as_ref()?;
+        let lease = Lease {
+            expires: lease.expires.and(would, Time::MAX)?,
+            ..lease.clone()
+        };
+        Some(Task {
+            lease: Some(lease),
+            ..self.clone()
+        })
+    }
+
+    fn started(&self, queue: &Queue, reply: Option<&Reply>, window: Window) -> Vec<Task> {
+        let Some(latest) = self.latest(queue) else {
+            return Vec::new();
+        };
+        let ttl = queue.lease_ttl;
+        let mut after = Vec::new();
         match reply.and_then(|r| r.expires) {
-            // Only moved if that is later.
             Some(expires) => {
-                if lease.expires.and(expires, expires).is_none() {
-                    if expires <= lease.expires.from || expires > latest {
-                        return None;
-                    }
-                    if expires < latest {
-                        task = task.at(expires - queue.lease_ttl, window)?;
-                    }
-                }
-                let lease = task.lease.as_mut()?;
-                lease.expires = Span::at(expires);
+                let unmoved = self.unmoved(ttl, latest, window);
+                after.extend(unmoved.and_then(|task| task.with_expiry(Some(expires))));
+                after.extend(self.moved_to(expires, ttl, latest, window));
             }
             None => {
-                let to = window.to.saturating_add(queue.lease_ttl).min(latest);
-                lease.expires.to = lease.expires.to.max(to);
+                let mut task = self.clone();
+                if let Some(lease) = task.lease.as_mut() {
+                    let to = window.to.saturating_add(ttl).min(latest);
+                    lease.expires.to = lease.expires.to.max(to);
+                }
+                after.push(task);
             }
         }
-        task.seq += 1;
-        Some(task)
+        for task in &mut after {
+            if let Some(lease) = task.lease.as_mut() {
+                lease.started = true;
+                task.tape.push(("started", Some(lease.token)));
+            }
+        }
+        after
     }
 
     fn extended(
@@ -829,55 +1061,55 @@ impl Task {
         reply: Option<&Reply>,
         window: Window,
     ) -> Option<Task> {
+        let latest = self.latest(queue)?;
+        if let Some(expires) = reply.and_then(|r| r.expires) {
+            return self.moved_to(expires, ttl, latest, window);
+        }
         let lease = self.lease.as_ref()?;
-        let latest = queue
-            .max_runtime
-            .map_or(Time::MAX, |max| lease.leased_at.saturating_add(max));
-        let mut task = self.clone();
-        let expires = match reply.and_then(|r| r.expires) {
-            Some(expires) => {
-                if expires <= lease.expires.from || expires > latest {
-                    return None;
-                }
-                if expires < latest {
-                    task = task.at(expires - ttl, window)?;
-                }
-                Span::at(expires)
-            }
-            None => {
-                let now = self.now(window);
-                Span {
-                    from: (now.from.saturating_add(ttl))
-                        .max(lease.expires.from)
-                        .min(latest),
-                    to: now.to.saturating_add(ttl).min(latest),
-                }
-            }
+        let now = self.now(window);
+        let from = now.from.saturating_add(ttl).max(lease.expires.from);
+        let to = now.to.saturating_add(ttl);
+        let expires = Span {
+            from: from.min(latest),
+            to: to.min(latest),
         };
-        task.lease.as_mut()?.expires = expires;
+        let mut task = self.clone();
+        task.lease.as_mut()?.expires = expires.and(Time::MIN, Time::MAX)?;
         Some(task)
     }
 
-    fn finalize(
+    fn not_extended(
         &self,
-        token: i64,
-        to: State,
-        report: End,
+        queue: &Queue,
+        ttl: i64,
         reply: Option<&Reply>,
         window: Window,
-    ) -> Vec<Task> {
+    ) -> Option<Task> {
+        self.unmoved(ttl, self.latest(queue)?, window)?
+            .with_expiry(reply.and_then(|r| r.expires))
+    }
+
+    /// With the end at this time, if the answer tells it and it may be the one.
+    fn ended_at(&self, reply: Option<&Reply>) -> Option<Task> {
+        let mut task = self.clone();
+        if let Some(told) = reply.and_then(|r| r.at) {
+            let end = task.end.as_mut()?;
+            end.at = end.at.and(told, told)?;
+        }
+        Some(task)
+    }
+
+    fn finalize(&self, token: i64, to: State, report: End, reply: Option<&Reply>) -> Vec<Task> {
         let says = |word: &str| reply.is_none_or(|reply| reply.outcome == word);
         let mut after = Vec::new();
         // Expired or not makes no difference here.
         match outcome::needs_current_or_replay(self.found(false).as_ref(), token) {
             None => {
-                let at = report.at;
-                let ended = self.ended(to, report);
-                let ended = ended
-                    .filter(|_| says("finalized") && reply.is_none_or(|r| r.state == Some(to)));
-                let now = self.now(window);
-                let fits = at.is_none_or(|at| now.from <= at && at <= now.to);
-                after.extend(ended.filter(|_| fits));
+                let ended = self.ended(to, report).and_then(|task| task.ended_at(reply));
+                after
+                    .extend(ended.filter(|_| {
+                        says("finalized") && reply.is_none_or(|r| r.state == Some(to))
+                    }));
             }
             Some(Refusal::AlreadyFinalized) => {
                 let end = self.end.as_ref().expect("it has ended");
@@ -889,17 +1121,13 @@ impl Task {
                 } else {
                     "already_finalized_differently"
                 };
-                let told = reply.is_none_or(|r| {
-                    r.state == self.state && (end.at.is_none() || r.at == end.at || r.at.is_none())
-                });
-                if says(word) && told {
-                    after.push(self.clone());
+                if says(word) && reply.is_none_or(|r| r.state == self.state) {
+                    after.extend(self.ended_at(reply));
                 }
             }
             Some(refusal) => {
-                let told = reply.is_none_or(|r| r.state == self.state);
-                if says(refusal.word()) && told {
-                    after.push(self.clone());
+                if says(refusal.word()) && reply.is_none_or(|r| r.state == self.state) {
+                    after.extend(self.ended_at(reply));
                 }
             }
         }
@@ -922,7 +1150,7 @@ impl Task {
             .is_some_and(|lease| lease.token == token);
         let report = |reason: &str| End {
             by: Some(token),
-            at: None,
+            at: self.now(window),
             result: None,
             error: error.clone(),
             reason: Some(reason.to_owned()),
@@ -933,20 +1161,27 @@ impl Task {
                 .get(&token)
                 .filter(|given| given.event == "retry_scheduled")
             {
-                let same = reply.is_none_or(|r| {
-                    r.outcome == given.event
-                        && r.state == Some(given.state)
-                        && (given.run_at.is_none() || r.run_at == given.run_at)
-                });
-                return if same { vec![self.clone()] } else { Vec::new() };
+                let same = reply.is_none_or(|r| r.state == Some(given.state));
+                let again = self.given_back_again(token, given, reply);
+                return again.filter(|_| same).into_iter().collect();
             }
             let (to, reason) = match self.state {
                 Some(State::Cancelled) if self.cancel_requested => (State::Cancelled, "cancelled"),
                 _ => (State::Failed, "attempts_exhausted"),
             };
-            return self.finalize(token, to, report(reason), reply, window);
+            return self.finalize(token, to, report(reason), reply);
         }
-        match ending::failed_attempt(&self.model_lease(queue, false)) {
+        let lease = ending::Lease {
+            attempt: self.attempt,
+            max_attempts: self.max_attempts,
+            lost_leases: self.lost_leases,
+            max_lost_leases: queue.max_lost_leases,
+            started: false,
+            cancel_requested: self.cancel_requested,
+            timed_out: false,
+            on_lost: queue.on_lost,
+        };
+        match ending::failed_attempt(&lease) {
             Ending::End { state, reason, .. } => {
                 let told = says("finalized") && reply.is_none_or(|r| r.state == Some(state));
                 self.ended(state, report(reason))
@@ -957,10 +1192,7 @@ impl Task {
             _ => {
                 let delay = match retry_after {
                     Some(delay) => Span::at(delay),
-                    None => Span {
-                        from: 1,
-                        to: queue.backoff_max,
-                    },
+                    None => self.retry_delay(queue),
                 };
                 self.postponed(token, "retry_scheduled", delay, true, reply, window)
             }
@@ -990,8 +1222,8 @@ impl Task {
                 .get(&token)
                 .filter(|given| given.event == "released")
             {
-                let same = given.run_at.is_none() || reply.is_none_or(|r| r.run_at == given.run_at);
-                return unchanged(says("released") && same);
+                let again = self.given_back_again(token, given, reply);
+                return again.into_iter().collect();
             }
             let found = self.found(false);
             let ended = outcome::needs_current_or_replay(found.as_ref(), token)
@@ -1005,7 +1237,7 @@ impl Task {
         if self.cancel_requested {
             let end = End {
                 by: Some(token),
-                at: None,
+                at: self.now(window),
                 result: None,
                 error: None,
                 reason: Some("cancelled".to_owned()),
@@ -1017,6 +1249,28 @@ impl Task {
             return unchanged(says("started"));
         }
         self.postponed(token, "released", Span::at(delay), false, reply, window)
+    }
+
+    /// A replay of the call with which the holder gave the lease back.
+    fn given_back_again(
+        &self,
+        token: i64,
+        given: &GivenBack,
+        reply: Option<&Reply>,
+    ) -> Option<Task> {
+        let mut task = self.clone();
+        if let Some(reply) = reply {
+            let run_at = given.run_at.and(reply.run_at?, reply.run_at?)?;
+            let given = GivenBack {
+                run_at,
+                ..given.clone()
+            };
+            task.given_back.insert(token, given);
+            if reply.outcome != task.given_back[&token].event {
+                return None;
+            }
+        }
+        Some(task)
     }
 
     /// The holder gives the lease back.
@@ -1037,7 +1291,7 @@ impl Task {
         }) else {
             return Vec::new();
         };
-        task.seq += 1;
+        task.tape.push((event, Some(token)));
         task.attempt -= i32::from(!used);
         let now = self.now(window);
         let mut run_at = Span {
@@ -1057,15 +1311,12 @@ impl Task {
         task.run_at = Some(run_at);
         task.clock = task.clock.max(run_at.from.saturating_sub(delay.to));
         let state = task.state.expect("it is there");
-        let known = reply.and_then(|r| r.run_at);
-        task.given_back.insert(
-            token,
-            GivenBack {
-                event,
-                run_at: known,
-                state,
-            },
-        );
+        let given = GivenBack {
+            event,
+            run_at,
+            state,
+        };
+        task.given_back.insert(token, given);
         vec![task]
     }
 
@@ -1080,10 +1331,15 @@ impl Task {
     ) -> Vec<Task> {
         let says = |word: &str| reply.is_none_or(|reply| reply.outcome == word);
         let told = |task: &Task| reply.is_none_or(|reply| reply.state == task.state);
+        let acquired = reply.is_none_or(|r| {
+            r.outcome == "acquired"
+                && r.state == Some(State::Running)
+                && r.owner.as_deref().is_none_or(|holder| holder == owner)
+        });
         let mut after = Vec::new();
         match state {
             State::Ready => {
-                if says("acquired") {
+                if acquired {
                     after.extend(self.leased(queue, owner, ttl, reply, window));
                 }
             }
@@ -1092,28 +1348,26 @@ impl Task {
                     let lease = task.lease.as_ref().expect("it runs");
                     if !expired {
                         let holder = reply.is_none_or(|r| r.owner.as_ref() == Some(&lease.owner));
-                        if says("held") && holder {
+                        if says("held") && holder && told(&task) {
                             after.extend(task.with_expiry(reply.and_then(|r| r.expires)));
                         }
                     } else if lease.owner == owner {
                         // One's own lease: no loss is counted.
-                        let ending = ending::retaken(&task.model_lease(queue, true));
-                        let Some(freed) = task.settled(ending) else {
-                            continue;
-                        };
-                        match freed.state {
-                            Some(State::Ready) if says("acquired") => {
-                                after.extend(freed.leased(queue, owner, ttl, reply, window));
+                        for freed in task.lost(queue, true, ending::retaken, window.to) {
+                            match freed.state {
+                                Some(State::Ready) if acquired => {
+                                    after.extend(freed.leased(queue, owner, ttl, reply, window));
+                                }
+                                Some(State::Scheduled) if says("not_ready") && told(&freed) => {
+                                    after.push(freed)
+                                }
+                                Some(state)
+                                    if state.is_terminal() && says("terminal") && told(&freed) =>
+                                {
+                                    after.push(freed);
+                                }
+                                _ => {}
                             }
-                            Some(State::Scheduled) if says("not_ready") && told(&freed) => {
-                                after.push(freed)
-                            }
-                            Some(state)
-                                if state.is_terminal() && says("terminal") && told(&freed) =>
-                            {
-                                after.push(freed);
-                            }
-                            _ => {}
                         }
                     }
                 }
@@ -1124,8 +1378,21 @@ impl Task {
                 }
             }
             _ => {
-                if says("not_ready") && told(self) {
-                    after.push(self.clone());
+                // One whose time has come is ready, unless somebody is busy with the slots.
+                let waits = match self.run_at {
+                    Some(at) if state == State::Scheduled && !self.bounded => {
+                        at.and(self.now(window).from.saturating_add(1), Time::MAX)
+                    }
+                    at => at.or(Some(Span::at(0))),
+                };
+                if says("not_ready")
+                    && told(self)
+                    && let Some(run_at) = waits
+                {
+                    after.push(Task {
+                        run_at: self.run_at.map(|_| run_at),
+                        ..self.clone()
+                    });
                 }
             }
         }
@@ -1138,31 +1405,42 @@ impl Task {
             return Some(self.clone());
         };
         let lease = self.lease.as_ref();
+        let held_so = match lease {
+            Some(lease) => {
+                reply.expires.is_some()
+                    && reply.started == Some(lease.started)
+                    && reply.leased_at == Some(lease.leased_at)
+            }
+            None => true,
+        };
         let same = reply.outcome == "task"
             && reply.state == Some(state)
             && reply.attempt == Some(self.attempt)
             && reply.lost_leases == Some(self.lost_leases)
             && reply.token == lease.map(|lease| lease.token)
             && reply.owner.as_ref() == lease.map(|lease| &lease.owner)
-            && reply.seq == Some(self.seq)
-            && (lease.is_none() || reply.cancel_requested == Some(self.cancel_requested))
+            && reply.seq == Some(self.seq())
+            && reply.cancel_requested == Some(self.cancel_requested)
             && reply
                 .keys
                 .as_ref()
                 .is_none_or(|keys| *keys == self.annotated);
-        let end = self.end.as_ref();
-        let ended_so = end.is_none_or(|end| {
-            reply.result == end.result
-                && reply.reason == end.reason
-                && (end.at.is_none() || reply.at == end.at)
-        });
-        let open = end.is_some() || reply.at.is_none();
-        if !(same && ended_so && open) {
+        let ended_so = match &self.end {
+            Some(end) => {
+                reply.result == end.result && reply.reason == end.reason && reply.at.is_some()
+            }
+            None => reply.result.is_none() && reply.reason.is_none() && reply.at.is_none(),
+        };
+        if !(held_so && same && ended_so) {
             return None;
         }
-        let mut task = self.with_expiry(reply.expires)?;
-        if let Some(end) = task.end.as_mut() {
-            end.at = reply.at;
+        let mut task = self.with_expiry(reply.expires)?.ended_at(Some(reply))?;
+        if state == State::Scheduled {
+            let told = reply.run_at?;
+            task.run_at = Some(match task.run_at {
+                Some(at) => at.and(told, told)?,
+                None => Span::at(told),
+            });
         }
         Some(task)
     }

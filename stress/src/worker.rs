@@ -2,6 +2,7 @@
 //! stopped, continued and killed like any process; its histories stay.
 
 use std::collections::VecDeque;
+use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
@@ -131,7 +132,9 @@ impl Client {
     }
 
     fn work(mut self) -> Result<()> {
-        while !stop_file(&self.orders.dir).exists() {
+        let parent = parent_id();
+        // (a parent that was killed told nobody)
+        while !stop_file(&self.orders.dir).exists() && parent_id() == parent {
             if self.connection.is_none() && !self.connect() {
                 sleep(Duration::from_millis(20));
                 continue;
@@ -391,10 +394,19 @@ impl Client {
         (n > 0).then(|| board.recent[self.rng.random_range(0..n)].clone())
     }
 
+    /// One that this process knows, or one near it in number, which may be anybody's.
     fn some_task(&mut self) -> Option<i64> {
-        let board = self.board.lock().expect("no client panics");
-        let n = board.tasks.len();
-        (n > 0).then(|| board.tasks[self.rng.random_range(0..n)])
+        let known = {
+            let board = self.board.lock().expect("no client panics");
+            let n = board.tasks.len();
+            (n > 0).then(|| board.tasks[self.rng.random_range(0..n)])?
+        };
+        let near = self.rng.random_bool(0.4);
+        Some(if near {
+            known + self.rng.random_range(-12..13)
+        } else {
+            known
+        })
     }
 
     fn some_work(&mut self, task: i64, token: i64) -> Verb {
