@@ -30,7 +30,7 @@ pub fn define() {
     );
     GucRegistry::define_bool_guc(
         c"pg_baton.durable_finalize",
-        c"Makes transactions that acquire or end a lease wait for their flush to disk.",
+        c"Makes transactions that grant, start or end a lease, or dispatch a successor, wait for their flush to disk.",
         c"Raises synchronous_commit from off to on for such a transaction; never lowers it.",
         &DURABLE_FINALIZE,
         GucContext::Suset,

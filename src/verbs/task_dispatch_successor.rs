@@ -77,6 +77,9 @@ fn task_dispatch_successor(
             max_attempts,
         };
         let (outcome, successor_id) = dispatch(&session, task_id, &scope, &successor, needs)?;
+        if outcome == "dispatched" {
+            xact::make_durable(); // a crash that forgot it would let another be told the same
+        }
         Ok((
             outcome,
             successor_id,

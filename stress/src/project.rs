@@ -94,6 +94,20 @@ impl Tx {
         }
     }
 
+    /// A dispatch waits for its flush, too: nobody else may ever be told the same.
+    fn dispatched(&self) -> bool {
+        self.steps.iter().any(|step| match step {
+            TxStep::Call {
+                verb: Verb::Dispatch { .. },
+                answer: Some((Answer::Rows(rows), _)),
+                ..
+            } => rows
+                .first()
+                .is_some_and(|row| row[0].as_deref() == Some("dispatched")),
+            _ => false,
+        })
+    }
+
     /// From when to when, if it made more than one call.
     fn with_several_calls(&self) -> Option<(u32, i64, i64)> {
         let mut calls = self.steps.iter().filter_map(|step| match step {
@@ -318,7 +332,7 @@ pub fn project(
         let waits = tx
             .calls(&known)
             .any(|(act, reply)| acts::waits_for_flush(&act, reply.as_ref()));
-        tx.flushed |= waits;
+        tx.flushed |= waits || tx.dispatched();
     }
     let flushes = Flushes::of(&all, &known);
     together(&all, &crashes, &flushes, &mut known, &mut out);

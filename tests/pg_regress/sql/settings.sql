@@ -86,7 +86,7 @@ SELECT settings, count(*) FROM told GROUP BY settings ORDER BY settings;
 SELECT t.settings, t.step, t.answer FROM told t WHERE NOT EXISTS (SELECT FROM told d WHERE d.settings = 'default' AND (d.step, d.answer) IS NOT DISTINCT FROM (t.step, t.answer)) ORDER BY t.settings, t.step;
 
 -- A caller's own settings are as they were, after an answer and after an error.
-SET enable_seqscan = off; SET search_path = public, pg_temp; SET synchronous_commit = off;
+SET enable_seqscan = off; SET jit = on; SET search_path = public, pg_temp; SET synchronous_commit = off;
 SELECT outcome FROM task_create('default') c;
 SELECT * FROM task_create('nowhere');
 SELECT name, setting FROM pg_settings WHERE name IN ('enable_seqscan', 'enable_sort', 'enable_bitmapscan', 'jit', 'search_path', 'synchronous_commit') ORDER BY name;
@@ -100,6 +100,11 @@ COMMIT;
 SHOW synchronous_commit;
 BEGIN;
 SELECT f.outcome FROM baton.leases l, task_finalize(l.task_id, l.lease_token, 'completed') f WHERE l.queue = 'default';
+SHOW synchronous_commit;
+COMMIT;
+-- So does a dispatch: nobody else is ever told the same.
+BEGIN;
+SELECT d.outcome FROM (SELECT max(task_id) AS task_id FROM baton.task_done) t, task_dispatch_successor(t.task_id, 'once', 'default') d;
 SHOW synchronous_commit;
 COMMIT;
 SET pg_baton.durable_finalize = off;
