@@ -72,18 +72,26 @@ struct Answer {
 
 fn acquire(session: &Session, task_id: i64, owner: &str, ttl: Option<Interval>) -> Answer {
     xact::force_id();
-    let Some(task) = lease::lock_by_id(session, task_id) else {
-        return match task::find(session, task_id) {
-            None => Answer {
-                outcome: "not_found",
-                ..Answer::default()
-            },
-            Some(standing) => Answer {
-                outcome: "terminal",
-                state: Some(standing.found.state),
-                ..Answer::default()
-            },
-        };
+    let task = loop {
+        if let Some(task) = lease::lock_by_id(session, task_id) {
+            break task;
+        }
+        match task::find(session, task_id) {
+            None => {
+                return Answer {
+                    outcome: "not_found",
+                    ..Answer::default()
+                };
+            }
+            Some(standing) if standing.found.state.is_terminal() => {
+                return Answer {
+                    outcome: "terminal",
+                    state: Some(standing.found.state),
+                    ..Answer::default()
+                };
+            }
+            Some(_) => {} // It was created between the two statements.
+        }
     };
     if task.state == State::Running && !task.expired {
         return Answer {

@@ -48,11 +48,17 @@ fn cancel(
     reason: Option<&str>,
     force: bool,
 ) -> (&'static str, Option<State>) {
-    let Some(task) = lease::lock_by_id(session, task_id) else {
-        return match task::find(session, task_id) {
-            None => ("not_found", None),
-            Some(standing) => ("terminal", Some(standing.found.state)),
-        };
+    let task = loop {
+        if let Some(task) = lease::lock_by_id(session, task_id) {
+            break task;
+        }
+        match task::find(session, task_id) {
+            None => return ("not_found", None),
+            Some(standing) if standing.found.state.is_terminal() => {
+                return ("terminal", Some(standing.found.state));
+            }
+            Some(_) => {} // It was created between the two statements.
+        }
     };
     let Ok(state) = transition::next(task.state, Event::Cancel) else {
         return ("compensating", Some(task.state));

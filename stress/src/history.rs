@@ -162,9 +162,11 @@ impl Verb {
                 };
                 let max_attempts = null_or(max_attempts, i32::to_string);
                 format!(
-                    "SELECT outcome, task_id, state FROM task_create({}, key => {}, run_at => {run_at}, max_attempts => {max_attempts})",
+                    "SELECT outcome, task_id, state FROM task_create({}, key => {}, run_at => {run_at}, max_attempts => {max_attempts}, priority => {})",
                     literal(queue),
-                    literal(key)
+                    literal(key),
+                    // Some priority, the same for each call that names this key.
+                    key.bytes().map(i32::from).sum::<i32>() % 3
                 )
             }
             Verb::CreateMany { queue, keys } => format!(
@@ -400,6 +402,11 @@ pub enum Entry {
         tx: u64,
         committed: Option<bool>,
         stamp: Stamp,
+    },
+    /// A client asked its own queue for 3 s, was given nothing, and these tasks were ready all the time.
+    Missed {
+        queue: String,
+        tasks: Vec<i64>,
     },
     /// A server that went down, and came back.
     Crash {

@@ -94,6 +94,19 @@ impl Tx {
         }
     }
 
+    /// What became of one of its calls: it may be undone by itself.
+    fn fate_of(&self, step: usize) -> Fate {
+        let savepoint = |step: &TxStep| matches!(step, TxStep::Savepoint);
+        let back = |step: &TxStep| matches!(step, TxStep::RollbackToSavepoint);
+        let undone =
+            self.steps[..step].iter().any(savepoint) && self.steps[step..].iter().any(back);
+        if undone {
+            Fate::RolledBack
+        } else {
+            self.fate()
+        }
+    }
+
     /// A dispatch waits for its flush, too: nobody else may ever be told the same.
     fn dispatched(&self) -> bool {
         self.steps.iter().any(|step| match step {
@@ -204,6 +217,7 @@ fn transactions(entries: &[Entry], crashes: &mut Vec<(Stamp, Stamp)>) -> Vec<Tx>
                 always_flushed = *flushed;
             }
             Entry::Connected { pid: now } => pid = *now,
+            Entry::Missed { .. } => {}
             Entry::Crash { down, up } => crashes.push((*down, *up)),
             Entry::Begin { tx, isolation } => all.push(Tx {
                 label: format!("{client}#{tx}"),
@@ -277,6 +291,13 @@ pub fn project(
     end: (Stamp, Stamp),
 ) -> Projected {
     let mut out = Projected::default();
+    for entry in clients.iter().flatten() {
+        if let Entry::Missed { queue, tasks } = entry {
+            out.violations.push(format!(
+                "V1: nobody finds what is ready in {queue}: tasks {tasks:?}"
+            ));
+        }
+    }
     let mut crashes = Vec::new();
     let mut all: Vec<Tx> = clients
         .iter()
@@ -396,7 +417,7 @@ fn together(
     let mut dispatched: HashMap<(i64, String), usize> = HashMap::new();
     let mut redriven: HashMap<i64, i64> = HashMap::new();
     for tx in all {
-        for step in &tx.steps {
+        for (n, step) in tx.steps.iter().enumerate() {
             let TxStep::Call { verb, answer, .. } = step else {
                 continue;
             };
@@ -428,7 +449,7 @@ fn together(
                     for token in acts::tokens(verb, rows) {
                         known.told.insert(token);
                         // What was never acknowledged may be forgotten in a crash, unless it was on disk.
-                        let last = handed_out.insert(token, (to.mono, tx.fate()));
+                        let last = handed_out.insert(token, (to.mono, tx.fate_of(n)));
                         let forgotten = last.is_some_and(|(at, fate)| {
                             fate != Fate::Committed
                                 && crashes.iter().any(|(down, up)| {
@@ -446,7 +467,7 @@ fn together(
                     }
                     // What was not flushed may be forgotten in a crash, and its number given to another.
                     if let (Verb::Redrive { task }, Fate::Committed, true) =
-                        (verb, tx.fate(), tx.flushed)
+                        (verb, tx.fate_of(n), tx.flushed)
                         && let Some(row) = rows.first()
                         && row[0].as_deref() == Some("redriven")
                         && let Some(new) = number(row, 1)
@@ -470,7 +491,7 @@ fn together(
                             known.run_of.get(task).copied().unwrap_or(-task),
                             successor.clone(),
                         );
-                        if tx.fate() == Fate::Committed {
+                        if tx.fate_of(n) == Fate::Committed {
                             if word == "dispatched" {
                                 *dispatched.entry(scope.clone()).or_default() += 1;
                             }

@@ -83,6 +83,15 @@ pub fn queues() -> Vec<Queue> {
     ]
 }
 
+/// A queue that only one client polls: nobody else finds what that one passes over.
+fn own_queue(place: usize) -> Queue {
+    let like = queues().swap_remove(0);
+    Queue {
+        name: format!("own{place}"),
+        ..like
+    }
+}
+
 fn queue_sql(queue: &Queue) -> String {
     let max_runtime = queue
         .max_runtime
@@ -128,7 +137,8 @@ pub struct Run {
     direct: PathBuf,
     proxy: Option<PathBuf>,
     plan: Arc<proxy::Plan>,
-    workers: Vec<Child>,
+    /// With the place of its first client.
+    workers: Vec<(Child, usize)>,
     processes: usize,
     stopped: Vec<(Pid, Instant)>,
     holder: Option<(postgres::Client, Instant)>,
@@ -189,11 +199,14 @@ impl Run {
             Some(library) => Cluster::start_with_library(pg, "stress", SERVER, library)?,
             None => Cluster::start(pg, "stress", SERVER)?,
         };
-        let queues = queues();
+        let mut queues = queues();
+        queues.extend((0..options.clients).map(own_queue));
         cluster.psql("postgres", &format!("CREATE DATABASE {DATABASE}"))?;
         cluster.psql(DATABASE, "CREATE EXTENSION pg_baton")?;
-        // Told of by others, so made first.
-        for queue in queues.iter().rev() {
+        // Those that are told of ends come before those that tell.
+        let mut in_order: Vec<&Queue> = queues.iter().collect();
+        in_order.sort_by_key(|queue| queue.on_final.is_some());
+        for queue in in_order {
             cluster.psql(DATABASE, &queue_sql(queue))?;
         }
         let direct = cluster
@@ -234,8 +247,7 @@ impl Run {
             violations: Vec::new(),
         };
         for n in 0..processes {
-            let left = run.options.clients - n * CLIENTS_OF_A_PROCESS;
-            run.spawn_worker(left.min(CLIENTS_OF_A_PROCESS))?;
+            run.spawn_worker(n * CLIENTS_OF_A_PROCESS)?;
         }
         Ok(run)
     }
@@ -244,15 +256,19 @@ impl Run {
         self.options.faults.contains(&fault)
     }
 
-    fn spawn_worker(&mut self, clients: usize) -> Result<()> {
+    /// `place`: of its first client among all clients. A worker that was killed leaves it to the next.
+    fn spawn_worker(&mut self, place: usize) -> Result<()> {
+        let clients = CLIENTS_OF_A_PROCESS.min(self.options.clients - place);
         let orders = Orders {
             dir: self.dir.clone(),
             process: self.processes,
-            clients,
+            own: (place..place + clients)
+                .map(|place| own_queue(place).name)
+                .collect(),
             seed: self.options.seed,
             direct: self.direct.clone(),
             proxy: self.proxy.clone(),
-            queues: self.queues.iter().map(|queue| queue.name.clone()).collect(),
+            queues: queues().into_iter().map(|queue| queue.name).collect(),
             timeouts: self.has(Fault::Timeouts),
             unflushed: self.has(Fault::Unflushed),
             pauses: self.has(Fault::Pauses),
@@ -264,7 +280,7 @@ impl Run {
             .arg(serde_json::to_string(&orders)?)
             .spawn()
             .context("cannot start a worker")?;
-        self.workers.push(worker);
+        self.workers.push((worker, place));
         Ok(())
     }
 
@@ -447,7 +463,7 @@ impl Run {
             }
             Fault::WorkerStop => {
                 let n = self.rng.random_range(0..self.workers.len());
-                let pid = Pid::from_raw(self.workers[n].id() as i32);
+                let pid = Pid::from_raw(self.workers[n].0.id() as i32);
                 if self.stopped.iter().any(|(stopped, _)| *stopped == pid) {
                     return Ok(());
                 }
@@ -457,13 +473,13 @@ impl Run {
             }
             Fault::WorkerKill => {
                 let n = self.rng.random_range(0..self.workers.len());
-                let mut worker = self.workers.swap_remove(n);
+                let (mut worker, place) = self.workers.swap_remove(n);
                 let killed = worker.kill();
                 worker.wait()?;
                 killed?;
                 let pid = Pid::from_raw(worker.id() as i32);
                 self.stopped.retain(|(stopped, _)| *stopped != pid);
-                self.spawn_worker(CLIENTS_OF_A_PROCESS.min(self.options.clients))?;
+                self.spawn_worker(place)?;
             }
             Fault::Snapshot => {
                 if self.holder.is_some() {
@@ -552,7 +568,7 @@ impl Run {
         self.heal();
         let _ = fs::write(worker::stop_file(&self.dir), "");
         let begun = Instant::now();
-        for mut worker in self.workers.drain(..) {
+        for (mut worker, _) in self.workers.drain(..) {
             loop {
                 match worker.try_wait() {
                     Ok(Some(status)) => {

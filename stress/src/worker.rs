@@ -6,7 +6,7 @@ use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use postgres::{NoTls, SimpleQueryMessage};
@@ -22,12 +22,13 @@ pub struct Orders {
     pub dir: PathBuf,
     /// Names its clients: never used twice in a run.
     pub process: usize,
-    pub clients: usize,
     pub seed: u64,
     /// Where the server is, and where the proxy in front of it.
     pub direct: PathBuf,
     pub proxy: Option<PathBuf>,
     pub queues: Vec<String>,
+    /// A queue for each of its clients, which no other client polls.
+    pub own: Vec<String>,
     /// Settings of some clients: statement_timeout and lock_timeout of a few ms; synchronous_commit off.
     pub timeouts: bool,
     pub unflushed: bool,
@@ -59,6 +60,8 @@ struct Board {
     tasks: VecDeque<i64>,
     items: VecDeque<(i64, String)>,
     recent: VecDeque<Verb>,
+    /// The highest id seen.
+    newest: i64,
 }
 
 fn remember<T>(line: &mut VecDeque<T>, value: T, most: usize) {
@@ -70,7 +73,7 @@ fn remember<T>(line: &mut VecDeque<T>, value: T, most: usize) {
 
 pub fn run(orders: &Orders) -> Result<()> {
     let board = Arc::new(Mutex::new(Board::default()));
-    let threads: Vec<_> = (0..orders.clients)
+    let threads: Vec<_> = (0..orders.own.len())
         .map(|n| {
             let (orders, board) = (orders.clone(), Arc::clone(&board));
             std::thread::spawn(move || Client::new(&orders, n, board).and_then(Client::work))
@@ -88,6 +91,7 @@ pub fn run(orders: &Orders) -> Result<()> {
 pub struct Client {
     orders: Orders,
     name: String,
+    own: String,
     host: PathBuf,
     settings: String,
     connection: Option<postgres::Client>,
@@ -122,6 +126,7 @@ impl Client {
             ),
             orders: orders.clone(),
             name,
+            own: orders.own[n].clone(),
             connection: None,
             journal,
             rng,
@@ -306,7 +311,57 @@ impl Client {
             },
             _ => return self.some_transaction(),
         };
-        self.call(verb);
+        let polled_own = matches!(&verb, Verb::Acquire { queue, .. } if *queue == self.own);
+        let found = self.call(verb);
+        if polled_own && found.is_some_and(|rows| rows.is_empty()) {
+            self.look_what_was_passed_over();
+        }
+    }
+
+    /// Nothing was found in the queue that only this client polls. If tasks are ready there for longer than anything may hide
+    /// them, and are not found by asking again and again, they never will be.
+    fn look_what_was_passed_over(&mut self) {
+        let mut passed_over = self.ready_for_long();
+        let begun = Instant::now();
+        while !passed_over.is_empty() && begun.elapsed() < Duration::from_secs(3) {
+            sleep(Duration::from_millis(100));
+            let verb = Verb::Acquire {
+                queue: self.own.clone(),
+                owner: self.owner(),
+                ttl_ms: 500,
+                max_tasks: 1,
+            };
+            match self.call(verb) {
+                Some(rows) if rows.is_empty() => {}
+                _ => return,
+            }
+            let still = self.ready_for_long();
+            passed_over.retain(|task| still.contains(task));
+        }
+        if !passed_over.is_empty() {
+            let queue = self.own.clone();
+            self.journal.write(&Entry::Missed {
+                queue,
+                tasks: passed_over,
+            });
+        }
+    }
+
+    /// Tasks of its own queue that have been ready for 2 s, and that nobody holds just now.
+    fn ready_for_long(&mut self) -> Vec<i64> {
+        let sql = format!(
+            "SELECT task_id FROM baton.task_live JOIN baton.queue USING (queue_id) WHERE name = '{}' AND state = 2 \
+             AND ready_at < clock_timestamp() - interval '2 s' FOR UPDATE OF task_live SKIP LOCKED",
+            self.own
+        );
+        match self.query(&sql) {
+            Answer::Rows(rows) => rows.iter().filter_map(|row| number(row, 0)).collect(),
+            Answer::Error { .. } => Vec::new(),
+            Answer::Lost(_) => {
+                self.connection = None;
+                Vec::new()
+            }
+        }
     }
 
     fn some_queue(&mut self) -> String {
@@ -315,7 +370,12 @@ impl Client {
     }
 
     fn some_creation(&mut self) -> Verb {
-        let queue = self.some_queue();
+        // In the queues of one client each, too: whoever creates, only that one looks.
+        let queue = if self.rng.random_bool(0.3) {
+            self.orders.own[self.rng.random_range(0..self.orders.own.len())].clone()
+        } else {
+            self.some_queue()
+        };
         let key = format!("{}-{}", self.name, self.tx);
         match self.rng.random_range(0..10) {
             0 => {
@@ -328,10 +388,15 @@ impl Client {
             1 => Verb::CreateItems {
                 queue,
                 name: key,
-                items: self.rng.random_range(2..9),
+                // Some are long enough that their line has a past.
+                items: if self.rng.random_bool(0.1) {
+                    self.rng.random_range(20..60)
+                } else {
+                    self.rng.random_range(2..9)
+                },
                 max_parallel: self
                     .rng
-                    .random_bool(0.6)
+                    .random_bool(0.7)
                     .then(|| self.rng.random_range(1..4)),
                 successor: self.rng.random_bool(0.5).then(|| "next".to_owned()),
             },
@@ -355,6 +420,17 @@ impl Client {
         format!("{}-{}", self.name, self.tx + 1)
     }
 
+    /// Who asks for a task by its id may have held it before.
+    fn some_owner(&mut self) -> String {
+        let board = self.board.lock().expect("no client panics");
+        let n = board.owners.len();
+        if n > 0 && self.rng.random_bool(0.3) {
+            board.owners[self.rng.random_range(0..n)].0.clone()
+        } else {
+            self.owner()
+        }
+    }
+
     fn some_ttl(&mut self) -> i64 {
         if self.rng.random_bool(0.2) {
             100
@@ -364,8 +440,13 @@ impl Client {
     }
 
     fn some_acquire(&mut self) -> Verb {
+        let queue = if self.rng.random_bool(0.4) {
+            self.own.clone()
+        } else {
+            self.some_queue()
+        };
         Verb::Acquire {
-            queue: self.some_queue(),
+            queue,
             owner: self.owner(),
             ttl_ms: self.some_ttl(),
             max_tasks: if self.rng.random_bool(0.7) {
@@ -401,11 +482,14 @@ impl Client {
             let n = board.tasks.len();
             (n > 0).then(|| board.tasks[self.rng.random_range(0..n)])?
         };
-        let near = self.rng.random_bool(0.4);
-        Some(if near {
-            known + self.rng.random_range(-12..13)
-        } else {
-            known
+        Some(match self.rng.random_range(0..10) {
+            0..6 => known,
+            6..9 => known + self.rng.random_range(-12..13),
+            // Perhaps somebody creates it just now.
+            _ => {
+                let newest = self.board.lock().expect("no client panics").newest;
+                newest + self.rng.random_range(1..4)
+            }
         })
     }
 
@@ -465,7 +549,7 @@ impl Client {
             },
             _ => Verb::AcquireById {
                 task,
-                owner: self.owner(),
+                owner: self.some_owner(),
                 ttl_ms: self.some_ttl(),
             },
         }
@@ -522,7 +606,7 @@ impl Client {
             }
             34..46 => Verb::AcquireById {
                 task,
-                owner: self.owner(),
+                owner: self.some_owner(),
                 ttl_ms: self.some_ttl(),
             },
             46..62 => Verb::Get { task },
@@ -598,8 +682,12 @@ impl Client {
                 self.journal.write(&Entry::Savepoint { tx });
                 savepoint = true;
             }
-            let verb = match chosen {
-                Some((task, token)) if self.rng.random_bool(0.6) => self.some_work(task, token),
+            let verb = match (chosen, self.rng.random_range(0..10)) {
+                (Some((task, token)), 0..5) => self.some_work(task, token),
+                (_, 5..7) => match self.some_task() {
+                    Some(task) => self.some_control(task),
+                    None => self.some_acquire(),
+                },
                 _ => self.some_acquire(),
             };
             let answer = self.call_within(&verb, false);
@@ -619,7 +707,7 @@ impl Client {
             if aborted {
                 break;
             }
-            if self.orders.pauses && self.rng.random_bool(0.02) {
+            if self.orders.pauses && self.rng.random_bool(0.08) {
                 sleep(Duration::from_millis(self.rng.random_range(50..400)));
             }
         }
@@ -654,7 +742,11 @@ impl Client {
 
     /// Ends what is left, so that nothing may stay behind.
     fn drain(&mut self) {
-        let queue = self.some_queue();
+        let queue = if self.rng.random_bool(0.5) {
+            self.own.clone()
+        } else {
+            self.some_queue()
+        };
         let verb = Verb::Acquire {
             queue,
             owner: self.owner(),
@@ -747,6 +839,7 @@ impl Board {
     fn know(&mut self, task: Option<i64>) {
         if let Some(task) = task {
             remember(&mut self.tasks, task, 60);
+            self.newest = self.newest.max(task);
         }
     }
 
