@@ -1,0 +1,44 @@
+-- Which calls wait for their flush when the caller does not: those that hand out a lease, begin or end what it is for,
+-- or end a task; and a dispatch.
+
+-- What the call answered, and what synchronous_commit is after it, in the same transaction.
+CREATE FUNCTION waits(call text) RETURNS TABLE (outcome text, synchronous_commit text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE call INTO STRICT outcome;
+    RETURN QUERY SELECT outcome, current_setting('synchronous_commit');
+END $$;
+
+SELECT queue_create('q');
+SELECT queue_create('fragile', max_lost_leases => 1);
+SELECT outcome FROM unnest(ARRAY['released', 'failed', 'ended', 'forced', 'queued', 'by id']) key, task_create('q', key => key);
+SELECT outcome FROM unnest(ARRAY['released', 'failed', 'ended', 'forced']) key, task_get_by_key('q', key) t, task_acquire_lease_by_id(t.task_id, 'w');
+SELECT outcome FROM unnest(ARRAY['taken over', 'reaped', 'orphan']) key, task_create('fragile', key => key);
+SELECT a.outcome FROM unnest(ARRAY['taken over', 'reaped', 'orphan'], ARRAY['w', 'w', 'dead'], ARRAY['100 ms', '100 ms', '1 min']::interval[]) n (key, owner, ttl), task_get_by_key('fragile', key) t, task_acquire_lease_by_id(t.task_id, n.owner, ttl) a;
+SELECT pg_sleep(0.15);
+
+\pset format unaligned
+\pset tuples_only on
+SET synchronous_commit = off;
+
+SELECT * FROM waits($$SELECT outcome FROM task_create('q', key => 'new')$$);
+SELECT * FROM waits($$SELECT h.outcome FROM task_get_by_key('q', 'ended') t, task_heartbeat(t.task_id, t.lease_token) h$$);
+SELECT * FROM waits($$SELECT e.outcome FROM task_get_by_key('q', 'ended') t, task_append_event(t.task_id, 'note', '1', t.lease_token) e$$);
+SELECT * FROM waits($$SELECT a.outcome FROM task_get_by_key('q', 'ended') t, task_annotate(t.task_id, '{"a": 1}') a$$);
+
+SELECT * FROM waits($$SELECT 'acquired: ' || count(*) FROM task_acquire_lease('q', 'w', max_tasks => 1) HAVING count(*) = 1$$);
+SELECT * FROM waits($$SELECT s.outcome FROM task_get_by_key('q', 'ended') t, task_start(t.task_id, t.lease_token) s$$);
+SELECT * FROM waits($$SELECT r.outcome FROM task_get_by_key('q', 'released') t, task_release(t.task_id, t.lease_token, '1 h') r$$);
+SELECT * FROM waits($$SELECT f.outcome FROM task_get_by_key('q', 'failed') t, task_fail_attempt(t.task_id, t.lease_token, retry_after => '1 h') f$$);
+SELECT * FROM waits($$SELECT f.outcome FROM task_get_by_key('q', 'ended') t, task_finalize(t.task_id, t.lease_token, 'completed') f$$);
+SELECT * FROM waits($$SELECT c.outcome FROM task_get_by_key('q', 'forced') t, task_cancel(t.task_id, force => true) c$$);
+SELECT * FROM waits($$SELECT c.outcome FROM task_get_by_key('q', 'new') t, task_cancel(t.task_id) c$$);
+SELECT * FROM waits($$SELECT a.outcome FROM task_get_by_key('q', 'by id') t, task_acquire_lease_by_id(t.task_id, 'w') a$$);
+-- Nothing is acquired: the lease that ran out was the last that the queue allows to be lost.
+SELECT * FROM waits($$SELECT a.outcome || ' ' || a.state FROM task_get_by_key('fragile', 'taken over') t, task_acquire_lease_by_id(t.task_id, 'other') a$$);
+SELECT * FROM waits($$SELECT outcome FROM task_reap(queue => 'fragile')$$);
+SELECT * FROM waits($$SELECT outcome FROM task_reap_owner('dead', 9007199254740991)$$);
+SELECT * FROM waits($$SELECT d.outcome FROM task_get_by_key('q', 'ended') t, task_dispatch_successor(t.task_id, 'then', 'q') d$$);
+
+-- Only for as long as the transaction lasts.
+SHOW synchronous_commit;
+SELECT * FROM baton_check(true);
