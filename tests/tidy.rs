@@ -309,6 +309,32 @@ fn invariants_name_tests_that_exist() {
 }
 
 #[test]
+fn the_page_of_the_races_shows_their_code() {
+    let statement = |line: &str| {
+        line.split("-- ")
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_string()
+    };
+    let code: BTreeSet<String> = files("examples/races/sql", "sql")
+        .iter()
+        .flat_map(|file| file.text.lines().map(statement).collect::<Vec<_>>())
+        .collect();
+    let page = read("docs/races.md");
+    let mut shown = false;
+    let mut found = Found::new();
+    for (number, line) in page.lines().enumerate() {
+        if line.starts_with("```") {
+            shown = line == "```sql norun";
+        } else if shown && !code.contains(&statement(line)) {
+            found.push(format!("docs/races.md:{}: {line}", number + 1));
+        }
+    }
+    accept(found, "an excerpt is a line of examples/races/sql");
+}
+
+#[test]
 fn every_function_asks_who_calls() {
     let table = read("src/model/access.rs");
     let mut found = Found::new();
