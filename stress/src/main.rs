@@ -17,6 +17,8 @@ mod project;
 mod proxy;
 mod run;
 mod spec;
+mod together;
+mod transaction;
 mod worker;
 
 use std::process::ExitCode;
