@@ -950,6 +950,26 @@ mod leases {
         );
     }
 
+    /// The end reads its time, 300, under the task's lock, and is committed at 400. A stale token is refused beside it; whoever holds
+    /// the current one waits for that lock.
+    #[test]
+    fn a_lease_expires_beside_its_end() {
+        let beside = |said: Said| {
+            taken_over()
+                .says("w2", 299..400, finalize(2, "finalized").at(300))
+                .says("w1", 360..362, said)
+        };
+        examine(
+            beside,
+            &[
+                heartbeat(1, "lease_lost"),
+                start(1, "lease_lost"),
+                require(1, "refused"),
+            ],
+            &[heartbeat(2, "lease_expired"), start(2, "lease_expired")],
+        );
+    }
+
     #[test]
     fn a_required_lease_is_taken_before_the_commit() {
         let required = |forced: bool| {

@@ -360,6 +360,11 @@ impl Task {
         })
     }
 
+    /// What is answered to a token that is not the current one, whatever the time is.
+    fn stale(&self, token: i64) -> Option<&'static str> {
+        outcome::needs_current(self.found(false).as_ref(), token).map(Refusal::word)
+    }
+
     /// What is known of the time at which a call of this window reads the clock.
     fn now(&self, window: Window) -> Span {
         Span {
@@ -717,6 +722,17 @@ impl Task {
                 .collect(),
             Act::LeaseById { owner, ttl } => {
                 self.lease_by_id(queue, state, owner, *ttl, reply, window)
+            }
+            // Who holds a stale token waits for nobody, and its answer tells nothing of the lease's time.
+            Act::Start { token } | Act::Heartbeat { token, .. } | Act::RequireLease { token }
+                if let Some(word) = self.stale(*token) =>
+            {
+                let word = if matches!(act, Act::RequireLease { .. }) {
+                    "refused"
+                } else {
+                    word
+                };
+                unchanged(says(word) && told_of_cancel)
             }
             Act::Start { token } => {
                 let mut after = Vec::new();
