@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::cluster::{Cluster, TEMPLATE};
 use crate::setup::{self, Pg};
-use crate::verify::tally::{Tally, seconds};
+use crate::verify::tally::Tally;
 use crate::verify::{self, process, regress};
 use patch::{Bug, Test};
 
@@ -41,16 +41,7 @@ pub fn run(args: &[String]) -> Result<()> {
     if let Err(error) = seed(&bugs, options.all_tests, &mut tally) {
         tally.failed("seeded-bugs", &format!("{error:#}"));
     }
-    println!();
-    for failure in tally.failures() {
-        println!("failed: {failure}");
-    }
-    println!("{} in all", seconds(begun.elapsed()));
-    println!("{}", tally.line());
-    // Not an error value: the line above has to be the last one.
-    if !tally.failures().is_empty() {
-        std::process::exit(1);
-    }
+    tally.conclude(begun);
     Ok(())
 }
 

@@ -88,16 +88,7 @@ pub fn run(args: &[String]) -> Result<()> {
     if let Err(error) = steps(&options, &mut tally) {
         tally.failed("verify", &format!("{error:#}"));
     }
-    println!();
-    for failure in tally.failures() {
-        println!("failed: {failure}");
-    }
-    println!("{} in all", seconds(begun.elapsed()));
-    println!("{}", tally.line());
-    // Not an error value: the line above has to be the last one.
-    if !tally.failures().is_empty() {
-        std::process::exit(1);
-    }
+    tally.conclude(begun);
     Ok(())
 }
 

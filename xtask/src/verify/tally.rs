@@ -1,6 +1,6 @@
 //! Counts what passed and what failed, and says so while it happens.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(Default)]
 pub struct Tally {
@@ -32,9 +32,18 @@ impl Tally {
         &self.failures
     }
 
-    /// The last line of every run.
-    pub fn line(&self) -> String {
-        format!("{} passed, {} failed", self.passed, self.failures.len())
+    /// The end of a run: what failed, and the counts in the last line. A run in which something failed ends here.
+    pub fn conclude(&self, begun: Instant) {
+        println!();
+        for failure in &self.failures {
+            println!("failed: {failure}");
+        }
+        println!("{} in all", seconds(begun.elapsed()));
+        println!("{} passed, {} failed", self.passed, self.failures.len());
+        // Not an error value: the line above has to be the last one.
+        if !self.failures.is_empty() {
+            std::process::exit(1);
+        }
     }
 }
 
