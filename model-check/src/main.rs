@@ -40,6 +40,7 @@ fn main() -> ExitCode {
     };
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
+            "--" => {} // the alias has one of its own
             "--quick" => arguments.quick = true,
             "--paths" => arguments.paths = true,
             name if !name.starts_with('-') && arguments.name.is_none() => {

@@ -143,8 +143,7 @@ COMMENT ON FUNCTION task_acquire_lease_by_id IS $doc$Leases one task by its id.
 Arguments: `task_id`; `owner`; `ttl` (100 ms to 24 hours; NULL: the queue's lease_ttl).
 
 Outcomes: `not_found`, `terminal`, `held` (by whom, until when), `not_ready` (scheduled or blocked, or its queue is
-paused),
-`acquired`. An expired lease may be taken: it counts as lost, unless it was the caller's own; if that was one loss
+paused), `acquired`. An expired lease may be taken: it counts as lost, unless it was the caller's own; if that was one loss
 too many, the task ends and the answer is `terminal`.
 
 Errors: 22004, 22023.
@@ -208,7 +207,7 @@ Arguments: `task_id`; `reason` (1 to 255 bytes); `force` (end a running task now
 
 Outcomes: `not_found`, `terminal`, `cancelled` (it was not running, or was forced), `cancel_requested` (its
 worker is told by heartbeat, event or release; its task_finalize is accepted in any state; if its lease runs out, the task ends
-cancelled).
+cancelled). `cancelled` survives a crash, whatever synchronous_commit is; `cancel_requested` as that says.
 
 Errors: 22004, 22023.
 
@@ -271,14 +270,15 @@ own group and scope.
 
 Outcomes: `not_found`; `already_dispatched` (the same id again); `run_not_active`; `waiting` (the task, an item of its
 group, or one of the steps in needs has not ended, or does not exist; or a group of the run names this successor and has
-not ended); `dispatched`. With it the group's counts.
+not ended); `dispatched`, which waits for its flush: after a crash nobody else is told so either. With it the
+group's counts.
 
 Needs `work` on the task, and `produce` in the queue.
 
 Errors: 22004, 22023, 42501, 42704 (no such queue), 54000, 55000 (a group of the run has that name).
 
-Locks: the run FOR SHARE, then the steps FOR SHARE, in the order of their ids (without a run the ended task FOR KEY SHARE); waits for another transaction that is ending the
-last item or dispatching the same successor.$doc$;
+Locks: the run FOR SHARE, then the steps FOR SHARE, in the order of their ids (without a run the ended task FOR KEY
+SHARE); waits for another transaction that is ending the last item or dispatching the same successor.$doc$;
 REVOKE ALL ON FUNCTION task_dispatch_successor FROM PUBLIC;
 
 COMMENT ON FUNCTION task_events IS $doc$A task's tape, in order, a page at a time. Its last event, once the task has ended, is always `final`.

@@ -16,8 +16,7 @@ use pgrx::prelude::*;
 /// Arguments: `task_id`; `owner`; `ttl` (100 ms to 24 hours; NULL: the queue's lease_ttl).
 ///
 /// Outcomes: `not_found`, `terminal`, `held` (by whom, until when), `not_ready` (scheduled or blocked, or its queue is
-/// paused),
-/// `acquired`. An expired lease may be taken: it counts as lost, unless it was the caller's own; if that was one loss
+/// paused), `acquired`. An expired lease may be taken: it counts as lost, unless it was the caller's own; if that was one loss
 /// too many, the task ends and the answer is `terminal`.
 ///
 /// Errors: 22004, 22023.

@@ -17,7 +17,7 @@ use pgrx::prelude::*;
 ///
 /// Outcomes: `not_found`, `terminal`, `cancelled` (it was not running, or was forced), `cancel_requested` (its
 /// worker is told by heartbeat, event or release; its task_finalize is accepted in any state; if its lease runs out, the task ends
-/// cancelled).
+/// cancelled). `cancelled` survives a crash, whatever synchronous_commit is; `cancel_requested` as that says.
 ///
 /// Errors: 22004, 22023.
 ///

@@ -52,8 +52,8 @@ pub struct Outcome {
 const DATABASE: &str = "stress";
 /// Clients of one worker process.
 const CLIENTS_OF_A_PROCESS: usize = 4;
-/// A run that does not get on is stopped: so long for the work, and for what is left at the end.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// A run in which no task is created for so long is stopped; so is one that does not end what is left.
+const PATIENCE: Duration = Duration::from_secs(120);
 const DRAIN: Duration = Duration::from_secs(90);
 
 /// A queue for each way to lose a lease, one with a bound on run time, and one that is told of ends.
@@ -286,7 +286,7 @@ impl Run {
 
     /// Until all tasks are created and ended.
     fn work(&mut self) -> Result<()> {
-        let begun = Instant::now();
+        let (mut most, mut grown) = (0, Instant::now());
         let mut next_check = Instant::now();
         let sudden: Vec<Fault> = self
             .options
@@ -309,7 +309,7 @@ impl Run {
         };
         loop {
             ensure!(
-                begun.elapsed() < PATIENCE,
+                grown.elapsed() < PATIENCE,
                 "the run does not get on: {} tasks",
                 self.created().unwrap_or(0)
             );
@@ -320,6 +320,9 @@ impl Run {
                 next_check = Instant::now() + Duration::from_secs(1);
             }
             let created = self.created().unwrap_or(0);
+            if created > most {
+                (most, grown) = (created, Instant::now());
+            }
             if created >= self.options.tasks && self.crashes >= planned {
                 break;
             }

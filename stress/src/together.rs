@@ -254,7 +254,7 @@ pub fn ends(queues: &[Queue], last: &[Last], out: &mut Projected) {
 /// The errors a correct program must be ready for.
 pub fn may_fail_so(tx: &Tx, verb: &Verb, code: &str) -> bool {
     match code {
-        // Cancelled by somebody or by a timeout; no memory, no connections.
+        // Cancelled, by somebody or by a timeout.
         "57014" | "55P03" => true,
         "55006" => matches!(verb, Verb::RequireLease { .. }),
         // Who else was in it, the server's log tells (V2).

@@ -398,7 +398,7 @@ impl Client {
                     .rng
                     .random_bool(0.7)
                     .then(|| self.rng.random_range(1..4)),
-                successor: self.rng.random_bool(0.5).then(|| "next".to_owned()),
+                successor: self.rng.random_bool(0.5).then(|| "then".to_owned()),
             },
             _ => Verb::Create {
                 queue,

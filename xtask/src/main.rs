@@ -13,7 +13,7 @@ usage: cargo xtask <command> [options]
              --keep      leave the cluster running and print how to reach it
   verify     run every check (also: cargo verify)
              --only STEP[,STEP] [TEST …]   some steps, or single tests of them
-             --full      all there is, not a slice: about an hour
+             --full      all there is, not a slice
              --bless     what the SQL tests print is expected from now on
   bench      measure beside the commit floor (also: cargo bench-sql)
              --quick     shorter rounds

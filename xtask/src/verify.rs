@@ -1,6 +1,6 @@
 //! `cargo verify`: everything there is to pass, in the order in which a mistake is cheapest to find.
 //!
-//! All of it builds in release mode with one set of features, so that the extension and pgrx are compiled
+//! The extension is always built in release mode with one set of features, so that the extension and pgrx are compiled
 //! as few times as can be. The pgrx tests install a test build over the released one; that is why they come
 //! before `install`, and why whatever needs a server comes after it.
 
@@ -37,7 +37,7 @@ const STEPS: [(&str, &str); 14] = [
     ("clippy", "no warnings"),
     (
         "unit",
-        "the pure model, the rules of the house, these tools",
+        "the pure model, the rules of the house, these tools, the checker's examination",
     ),
     ("model", "all orders of few calls"),
     ("pgrx", "tests inside the server"),
@@ -75,7 +75,7 @@ const NEED_INSTALL: [&str; 3] = ["races", "stress", "bugs"];
 
 struct Options {
     only: BTreeSet<String>,
-    /// All there is, not a slice: about an hour.
+    /// All there is, not a slice.
     full: bool,
     chosen: regress::Chosen,
 }
