@@ -2772,6 +2772,31 @@ mod clients {
         illegal("task 1", clients(completed), &last);
     }
 
+    /// Somebody else saw it; its creator was never answered.
+    #[test]
+    fn a_task_that_was_seen_is_gone() {
+        let created = || Verb::Create {
+            queue: "again".to_owned(),
+            key: "k".to_owned(),
+            delay_ms: 0,
+            max_attempts: None,
+        };
+        let clients = |creator: Client, crashed: bool| {
+            let seen = rows(&["not_terminal -"]);
+            let mut clients = vec![
+                creator.calls(20..22, created(), lost()),
+                client("c2").calls(30..32, Verb::Redrive { task: 4 }, seen),
+            ];
+            if crashed {
+                clients.push(crash(40..50));
+            }
+            clients
+        };
+        legal(clients(careless("c1"), true), &[]);
+        illegal("task 4", clients(careless("c1"), false), &[]);
+        illegal("task 4", clients(client("c1"), true), &[]);
+    }
+
     #[test]
     fn what_was_on_disk_is_lost() {
         // Nothing is left of the annotation.

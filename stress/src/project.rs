@@ -133,7 +133,9 @@ pub fn project(
     for task in last {
         let ops = tasks.entry(task.task).or_default();
         if !created.contains(&task.task) {
-            ops.push(born(task, known.queues[&task.queue]));
+            let in_run = task.run.is_some();
+            let queue = known.queues[&task.queue];
+            ops.push(born(queue, Some(task.max_attempts), in_run, true));
         }
     }
     let any_unflushed = all.iter().any(|tx| !tx.flushed);
@@ -141,6 +143,10 @@ pub fn project(
         if !there.contains_key(&task) && !created.contains(&task) {
             // Made by something in a transaction that was rolled back, and gone with it.
             ops.retain(|op| op.fate != Fate::RolledBack);
+            // Or made by a call that was never answered and not flushed: others saw it until a crash.
+            if any_unflushed {
+                ops.push(born(0, None, false, false));
+            }
         }
         ops.push(read_at_end(there.get(&task).copied(), end));
         if any_unflushed {
@@ -391,19 +397,19 @@ fn looked_up(
 }
 
 /// A task that no call of the history has created.
-fn born(task: &Last, queue: usize) -> Op {
+fn born(queue: usize, max_attempts: Option<i32>, in_run: bool, flushed: bool) -> Op {
     let act = Act::Create {
         queue,
-        max_attempts: Some(task.max_attempts),
+        max_attempts,
         delay: 0,
         bounded: false,
-        in_run: task.run.is_some(),
+        in_run,
     };
     Op {
         steps: vec![Step::call(act, None, Window::ANY)],
         fate: Fate::Unknown,
-        flushed: true,
-        flushed_by: 0,
+        flushed,
+        flushed_by: if flushed { 0 } else { i64::MAX },
         begun: 0,
         ended: i64::MAX,
         visible_from: 0,
