@@ -11,7 +11,22 @@ use crate::pg::datum::{Instant, Jsonb};
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::lease::{self, GivenBack, Locked, Report};
+use crate::store::task;
 use pgrx::datum::Interval;
+
+/// Waits for the lock of a live task; else the state in which it ended, `None` if there is no such task.
+pub fn lock_live(session: &Session, task_id: i64) -> Result<Locked, Option<State>> {
+    loop {
+        if let Some(task) = lease::lock_by_id(session, task_id) {
+            return Ok(task);
+        }
+        match task::find(session, task_id).map(|standing| standing.found.state) {
+            // It was created between the two statements.
+            Some(state) if !state.is_terminal() => {}
+            ended => return Err(ended),
+        }
+    }
+}
 
 /// What became of a task whose lease ran out.
 pub struct Swept {

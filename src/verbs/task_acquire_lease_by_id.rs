@@ -8,7 +8,7 @@ use crate::pg::datum::{Instant, Jsonb, Text};
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::lease::{self, Locked, Taker};
-use crate::store::{queue, task};
+use crate::store::queue;
 use pgrx::prelude::*;
 
 /// Leases one task by its id.
@@ -71,25 +71,14 @@ struct Answer {
 
 fn acquire(session: &Session, task_id: i64, owner: &str, ttl: Option<Interval>) -> Answer {
     xact::force_id();
-    let task = loop {
-        if let Some(task) = lease::lock_by_id(session, task_id) {
-            break task;
-        }
-        match task::find(session, task_id) {
-            None => {
-                return Answer {
-                    outcome: "not_found",
-                    ..Answer::default()
-                };
-            }
-            Some(standing) if standing.found.state.is_terminal() => {
-                return Answer {
-                    outcome: "terminal",
-                    state: Some(standing.found.state),
-                    ..Answer::default()
-                };
-            }
-            Some(_) => {} // It was created between the two statements.
+    let task = match overdue::lock_live(session, task_id) {
+        Ok(task) => task,
+        Err(ended) => {
+            return Answer {
+                outcome: ended.map_or("not_found", |_| "terminal"),
+                state: ended,
+                ..Answer::default()
+            };
         }
     };
     if task.state == State::Running && !task.expired {

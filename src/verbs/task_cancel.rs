@@ -8,7 +8,6 @@ use crate::pg::datum::Text;
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::lease::{self, Report};
-use crate::store::task;
 use pgrx::prelude::*;
 
 /// Calls a task off. What is not running ends at once; what is running is asked to stop, or ended with force.
@@ -48,17 +47,10 @@ fn cancel(
     reason: Option<&str>,
     force: bool,
 ) -> (&'static str, Option<State>) {
-    let task = loop {
-        if let Some(task) = lease::lock_by_id(session, task_id) {
-            break task;
-        }
-        match task::find(session, task_id) {
-            None => return ("not_found", None),
-            Some(standing) if standing.found.state.is_terminal() => {
-                return ("terminal", Some(standing.found.state));
-            }
-            Some(_) => {} // It was created between the two statements.
-        }
+    let task = match overdue::lock_live(session, task_id) {
+        Ok(task) => task,
+        Err(None) => return ("not_found", None),
+        Err(ended) => return ("terminal", ended),
     };
     let Ok(state) = transition::next(task.state, Event::Cancel) else {
         return ("compensating", Some(task.state));
