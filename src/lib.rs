@@ -26,6 +26,11 @@ extension_sql_file!(
     name = "views",
     requires = ["schema"]
 );
+extension_sql_file!(
+    "../sql/install/evaluate.sql",
+    name = "evaluate",
+    requires = ["schema"]
+);
 extension_sql_file!("../sql/install/comments.sql", name = "comments", finalize);
 
 #[pg_guard]

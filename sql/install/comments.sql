@@ -479,3 +479,154 @@ Errors: 22004, 22023.
 
 Locks: the task FOR NO KEY UPDATE; the clock is read once it is held.$doc$;
 REVOKE ALL ON FUNCTION task_start FROM PUBLIC;
+
+COMMENT ON FUNCTION workflow_annotate IS $doc$Merges metadata into a run's own, key by key at the top level; in every state. It touches nothing else, ever.
+
+Arguments: `run_id`; `metadata` (a JSON object).
+
+Outcomes: `not_found`, `annotated`.
+
+Errors: 22004, 22023 (no object), 54000 (what it comes to is too large).
+
+Locks: the run FOR NO KEY UPDATE, waiting for who moves it on.$doc$;
+REVOKE ALL ON FUNCTION workflow_annotate FROM PUBLIC;
+
+COMMENT ON FUNCTION workflow_append_event IS $doc$Appends an event to a run's own tape. After `final` nothing is appended.
+
+Arguments: `run_id`; `kind` (1 to 255 bytes, not one that the functions themselves write); `body` (JSON); `dedup_key` (the same
+key is appended once per tape).
+
+Outcomes: `not_found`, `exists` (the dedup key: that event's seq), `dropped_after_final` (with the tape's highest seq; the event
+is not stored and has no time), `appended`. `cancel_requested`: the run is being cancelled.
+
+Errors: 22004, 22023 (bad or reserved kind), 54000 (body too large, or pg_baton.max_events_per_task reached).
+
+Locks: the run FOR NO KEY UPDATE, which makes seq dense and its order the commit order.$doc$;
+REVOKE ALL ON FUNCTION workflow_append_event FROM PUBLIC;
+
+COMMENT ON FUNCTION workflow_cancel IS $doc$Calls a run off: what has not started ends at once, and nothing is dispatched in it any more.
+
+Arguments: `run_id`; `reason` (1 to 255 bytes); `running`: what becomes of the tasks that run: `ask` (their workers are told,
+as by task_cancel), `leave` (they may finish), `force` (they end at once, their leases are void).
+
+Outcomes: `not_found`, `terminal`, `compensating`, `cancelled` (nothing ran, or it was forced: the run has ended),
+`cancel_requested` (it ends with the last task that runs). A run that is being cancelled may be cancelled again, with
+another `running`. `cancelled` survives a crash.
+
+Errors: 22004, 22023.
+
+Locks: the run FOR UPDATE, then its tasks in flight FOR UPDATE in the order of their ids, waiting for each; then as
+task_finalize.$doc$;
+REVOKE ALL ON FUNCTION workflow_cancel FROM PUBLIC;
+
+COMMENT ON FUNCTION workflow_define IS $doc$Stores a version of a workflow's definition, checked whole; runs that have started keep the version they started with.
+
+Arguments: `name` (1 to 255 bytes); `definition` (see below: steps, on_error, max_parallel; at most 1000 steps, 4 MB).
+
+Returns the version, from 1: the latest one if that is this very definition.
+
+Needs `operate` in all queues. The queues that it names are looked for when a run is started.
+
+Errors: 22004, 22023 (names the step and the key), 42501, 42704 (slot_keys), 54000 (too large).
+
+Locks: none beyond the new row's own; waits for another transaction that defines the same version.$doc$;
+REVOKE ALL ON FUNCTION workflow_define FROM PUBLIC;
+
+COMMENT ON FUNCTION workflow_events IS $doc$Shows a run's own tape: its events in the order of `seq`, which is the order of their commits.
+
+Arguments: `run_id`; `after_seq` (the last one known); `max_events` (1 to 100000).
+
+Errors: 22004, 22023, 54000.
+
+Locks: none; works on a standby.$doc$;
+REVOKE ALL ON FUNCTION workflow_events FROM PUBLIC;
+
+COMMENT ON FUNCTION workflow_finalize IS $doc$Ends a run without a definition, when all its tasks have ended. (A run with one ends by itself.)
+
+Arguments: `run_id`; `state` (completed, failed or cancelled); `result` (JSON).
+
+Outcomes: `not_found`, `already_finalized` (in this state, with this result), `terminal` (it ended otherwise), `tasks_remaining`,
+`finalized`, which survives a crash.
+
+Errors: 22004, 22023 (state), 54000 (result too large), 55000 (the run has a definition, or is paused).
+
+Locks: the run FOR UPDATE, waiting for who moves it on.$doc$;
+REVOKE ALL ON FUNCTION workflow_finalize FROM PUBLIC;
+
+COMMENT ON FUNCTION workflow_get IS $doc$Shows a run.
+
+Arguments: `run_id`.
+
+Returns 0 or 1 row. `counts`: its tasks per state, of the states that there are (items of a wide step that are no tasks yet
+count as blocked). `result`: what workflow_finalize was given; in a run with a definition, once it has ended, the results of
+the completed steps that nothing needs, by name.
+
+Errors: 22004.
+
+Locks: none; works on a standby.$doc$;
+REVOKE ALL ON FUNCTION workflow_get FROM PUBLIC;
+
+COMMENT ON FUNCTION workflow_mermaid IS $doc$Draws a run: its steps, what each needs, and where each is, as a Mermaid flowchart, ready to paste.
+
+Arguments: `run_id`.
+
+Returns NULL if there is no such run. Steps in queues that the caller may not look at are left out.
+
+Errors: 22004.
+
+Locks: none; works on a standby.$doc$;
+REVOKE ALL ON FUNCTION workflow_mermaid FROM PUBLIC;
+
+COMMENT ON FUNCTION workflow_pause IS $doc$Pauses a run at a checkpoint: an acquire that starts after this has committed grants nothing in it. What runs may finish, and
+changes nothing but its own state and its group's counters: nothing is dispatched, skipped or ended until workflow_resume.
+
+Arguments: `run_id`; `checkpoint` (1 to 255 bytes; not on_error, which is the functions' own); `detail` (JSON, kept until it is resumed).
+
+Outcomes: `not_found`, `terminal` (or on its way there: cancelled, or failed with on_error fail), `already_paused` (at whatever
+checkpoint; nothing is changed), `paused`.
+
+Errors: 22004, 22023, 54000 (detail too large).
+
+Locks: the run FOR UPDATE, waiting for who moves it on; its tasks in line FOR UPDATE SKIP LOCKED: it waits for no task.$doc$;
+REVOKE ALL ON FUNCTION workflow_pause FROM PUBLIC;
+
+COMMENT ON FUNCTION workflow_resume IS $doc$Lets a paused run go on, and does all that has become due: what has ended has its consequences now, what was blocked gets
+in line again. After on_error it goes on as if on_error were continue.
+
+Arguments: `run_id`; `checkpoint` (the one it is paused at).
+
+Outcomes: `not_found`, `terminal`, `not_paused`, `checkpoint_mismatch` (nothing is changed), `resumed` (it may be paused again
+at once, if what was due leads to another checkpoint, or a task failed meanwhile).
+
+Errors: 22004, 22023.
+
+Locks: the run FOR UPDATE, waiting; then its blocked tasks FOR UPDATE, in the order of their ids, waiting; then slot keys.$doc$;
+REVOKE ALL ON FUNCTION workflow_resume FROM PUBLIC;
+
+COMMENT ON FUNCTION workflow_start IS $doc$Starts a run: of the latest version of a workflow, or of a definition of its own. What needs nothing is dispatched at
+once.
+
+Arguments: `name` (of a workflow) or `definition` (one of the two); `input` (JSON, which the paths of the definition read as
+`$.input`); `key` (unique among the runs of that name, or among those without a name); `metadata` (a JSON object).
+
+Outcomes: `exists` (same key, same input), `exists_with_different_input`, `started`.
+
+Needs `produce` in every queue that the definition names.
+
+Errors: 22004, 22023 (name and definition, or neither; a bad definition), 42501, 42704 (no such workflow or queue), 54000.
+
+Locks: none beyond the new rows' own; waits for another transaction that starts a run with the same key.$doc$;
+REVOKE ALL ON FUNCTION workflow_start FROM PUBLIC;
+
+COMMENT ON FUNCTION workflow_steps IS $doc$Shows the steps of a run, each after those it needs.
+
+Arguments: `run_id`.
+
+Returns a row a step in the caller's queues. `state`: waiting, running, completed, failed, cancelled or skipped; `total`: its
+items (1 if it has none); of these `running`, `completed`, `failed`; `result`: of its task, or of its items, in their order,
+once it has ended.
+
+Errors: 22004.
+
+Locks: none; works on a standby.$doc$;
+REVOKE ALL ON FUNCTION workflow_steps FROM PUBLIC;

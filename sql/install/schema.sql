@@ -88,13 +88,18 @@ CREATE TABLE baton.task (
 );
 -- A key is taken until its task is purged.
 CREATE UNIQUE INDEX task_key ON baton.task (queue_id, key) WHERE key IS NOT NULL;
+-- Its place in a step; one that was redriven there has given it to the new task.
 CREATE UNIQUE INDEX task_item ON baton.task (step_id, item_index) WHERE step_id IS NOT NULL;
 
 CREATE TABLE baton.task_live (
     task_id              bigint PRIMARY KEY,
     step_id              bigint,
-    -- The key whose slot it must hold to be ready: a step with max_parallel.
+    -- The keys of which it holds a slot while it is ready or running: its step's, if that has max_parallel, and its
+    -- run's. (A step in a run with max_parallel and none of its own: slot_key is the run's.)
     slot_key             bigint,
+    run_slot_key         bigint,
+    -- The key whose line it stands in, blocked; a blocked task that waits for none is in a paused run.
+    waits_for            bigint,
     -- The task whose end it tells of.
     on_final_of          bigint,
     -- Its place in line, drawn anew whenever it gets in line (ready, or blocked for a slot).
@@ -110,6 +115,8 @@ CREATE TABLE baton.task_live (
     heartbeat_at         timestamptz,
     started_at           timestamptz,
     cancel_requested_at  timestamptz,
+    -- Its step's; NULL: the queue's.
+    max_runtime          interval,
     last_seq             bigint NOT NULL,
     -- The place on the tape of this lease's `leased` event.
     leased_seq           bigint,
@@ -130,7 +137,9 @@ CREATE TABLE baton.task_live (
 CREATE INDEX task_live_ready ON baton.task_live (queue_id, priority, ready_seq) WHERE state = 2;
 CREATE INDEX task_live_overdue ON baton.task_live (queue_id, check_at) WHERE state = 3;
 CREATE INDEX task_live_scheduled ON baton.task_live (queue_id, run_at) WHERE state = 0;
-CREATE INDEX task_live_waiting ON baton.task_live (slot_key, ready_seq) WHERE state = 1;
+CREATE INDEX task_live_waiting ON baton.task_live (waits_for, ready_seq) WHERE waits_for IS NOT NULL;
+-- What is in flight in a run: who pauses, resumes or cancels it looks here, and not at what has ended.
+CREATE INDEX task_live_step ON baton.task_live (step_id) WHERE step_id IS NOT NULL;
 
 CREATE TABLE baton.task_done (
     task_id              bigint PRIMARY KEY,
@@ -146,6 +155,8 @@ CREATE TABLE baton.task_done (
     -- Where it stood: its group, its slot and its counter went on from here.
     step_id              bigint,
     slot_key             bigint,
+    run_slot_key         bigint,
+    max_runtime          interval,
     -- The task whose end it tells of.
     on_final_of          bigint,
     -- The task that tells of this end, in the queue's on_final_queue; NULL: nobody asked, or it was purged.
@@ -199,42 +210,102 @@ CREATE TABLE baton.redrive (
     new_task_id  bigint NOT NULL
 );
 
--- A run is one execution. Its row is also its gate: who changes the run as a whole locks it first,
--- before any of its tasks; who comes from a task tries it last, and never waits.
-CREATE TABLE baton.run (
-    run_id        bigint PRIMARY KEY,
-    last_seq      bigint NOT NULL DEFAULT 0,
-    created_at    timestamptz NOT NULL,
-    finalized_at  timestamptz,
-    state         smallint NOT NULL,
-    key           text,
-    metadata      jsonb NOT NULL,
-    CONSTRAINT final_iff_terminal CHECK ((state >= 10) = (finalized_at IS NOT NULL))
+-- What a run executes: a version of a name, or (without a name) of one run only. Written once.
+CREATE TABLE baton.workflow (
+    workflow_id  bigint PRIMARY KEY,
+    created_at   timestamptz NOT NULL,
+    version      int,
+    name         text,
+    definition   jsonb NOT NULL,
+    UNIQUE (name, version),
+    CONSTRAINT versioned_iff_named CHECK ((version IS NULL) = (name IS NULL))
 );
 
--- A step of a run: a group of items, or a single task (a group of one).
+-- A run is one execution. Its row is also its gate: who changes the run as a whole locks it FOR UPDATE first,
+-- before any of its tasks; who comes from a task tries it last (FOR KEY SHARE), and never waits.
+CREATE TABLE baton.run (
+    run_id             bigint PRIMARY KEY,
+    -- NULL: a run without a definition, made by task_create_items.
+    workflow_id        bigint,
+    last_seq           bigint NOT NULL DEFAULT 0,
+    created_at         timestamptz NOT NULL,
+    finalized_at       timestamptz,
+    -- The slot key that bounds all its tasks: its own id, or none.
+    slot_key           bigint,
+    state              smallint NOT NULL,
+    -- What the failure of a task does (NULL: nothing, there is no definition). Once a run was paused by one and resumed, it continues.
+    on_error           smallint,
+    version            int,
+    name               text,
+    key                text,
+    checkpoint         text,
+    checkpoint_detail  jsonb,
+    -- Failures that came while it was paused at another checkpoint.
+    failed             jsonb,
+    cancel_reason      text,
+    input              jsonb NOT NULL DEFAULT '{}',
+    result             jsonb,
+    metadata           jsonb NOT NULL,
+    CONSTRAINT final_iff_terminal CHECK ((state >= 10) = (finalized_at IS NOT NULL)),
+    CONSTRAINT paused_iff_checkpoint CHECK ((state = 1) = (checkpoint IS NOT NULL))
+) WITH (fillfactor = 80);
+CREATE UNIQUE INDEX run_key ON baton.run (coalesce(name, ''), key) WHERE key IS NOT NULL AND workflow_id IS NOT NULL;
+CREATE INDEX run_open ON baton.run (run_id) WHERE state < 10;
+
+-- A step of a run: a group of items, or a single task (a group of one). The steps of a definition are made with
+-- the run, each after those it needs, and wait; their ids are in that order.
 CREATE TABLE baton.step (
     step_id             bigint PRIMARY KEY,
     run_id              bigint NOT NULL,
     created_at          timestamptz NOT NULL,
+    started_at          timestamptz,
+    finalized_at        timestamptz,
     queue_id            int NOT NULL,
     total               int NOT NULL,
     max_parallel        int,
-    -- The join: shards (rows of step_count) with items that are not terminal. 0: all have ended.
+    -- The join: shards (rows of step_count) with items that are not terminal.
     open_shards         int NOT NULL,
     shards              smallint NOT NULL,
+    state               smallint NOT NULL,
+    -- Its end is on the run's tape, and what follows from it is done.
+    noted               boolean NOT NULL DEFAULT false,
+    -- The run was paused at its checkpoint.
+    checkpoint_passed   boolean NOT NULL DEFAULT false,
+    -- It runs when something has failed: on_error does not call it off.
+    survives_failure    boolean NOT NULL DEFAULT false,
+    -- Its results are a list.
+    with_items          boolean NOT NULL,
     successor_queue_id  int,
     name                text NOT NULL,
     key                 text,
     successor           text,
+    needs               text[] NOT NULL DEFAULT '{}',
     successor_payload   jsonb,
+    -- Why it ended failed by itself.
+    error               jsonb,
     UNIQUE (run_id, name),
     CONSTRAINT open_shards_in_range CHECK (open_shards BETWEEN 0 AND shards),
-    CONSTRAINT successor_has_queue CHECK ((successor IS NULL) = (successor_queue_id IS NULL))
+    CONSTRAINT successor_has_queue CHECK ((successor IS NULL) = (successor_queue_id IS NULL)),
+    CONSTRAINT step_final_iff_ended CHECK ((state >= 10) = (finalized_at IS NOT NULL))
 ) WITH (fillfactor = 80);
 CREATE UNIQUE INDEX step_key ON baton.step (queue_id, key) WHERE key IS NOT NULL;
 -- A successor follows one group: two that named the same one would have to wait for each other.
 CREATE UNIQUE INDEX step_successor ON baton.step (run_id, successor) WHERE successor IS NOT NULL;
+-- The steps that a run still has before it.
+CREATE INDEX step_open ON baton.step (run_id) WHERE state < 10;
+-- Steps that have ended, and nobody has looked at what follows.
+CREATE INDEX step_unnoted ON baton.step (run_id) WHERE state >= 10 AND NOT noted;
+
+-- Items of a wide step that are no tasks yet: a batch becomes tasks when those before it are used up. queue_id: by an
+-- acquire of that queue; NULL: the step is bounded, and who frees a slot of it makes the next ones.
+CREATE TABLE baton.step_batch (
+    step_id      bigint NOT NULL,
+    first_index  int NOT NULL,
+    queue_id     int,
+    payloads     jsonb[] NOT NULL,
+    PRIMARY KEY (step_id, first_index)
+);
+CREATE INDEX step_batch_queue ON baton.step_batch (queue_id, step_id, first_index) WHERE queue_id IS NOT NULL;
 
 -- A join is a counter under lock in the transaction that ends an item (counting siblings instead
 -- lost 1,990 joins of 2,000), split so that siblings do not queue behind one row. Whoever brings one
@@ -246,6 +317,11 @@ CREATE TABLE baton.step_count (
     completed  int NOT NULL DEFAULT 0,
     failed     int NOT NULL DEFAULT 0,
     cancelled  int NOT NULL DEFAULT 0,
+    -- Of those failed, and of those cancelled.
+    quarantined int NOT NULL DEFAULT 0,
+    compensated int NOT NULL DEFAULT 0,
+    -- Of those cancelled: items that never were tasks.
+    forgotten  int NOT NULL DEFAULT 0,
     PRIMARY KEY (step_id, shard),
     CONSTRAINT remaining_not_negative CHECK (remaining >= 0)
 ) WITH (fillfactor = 50);
@@ -259,7 +335,7 @@ CREATE TABLE baton.dispatch (
 );
 
 -- A slot is a row held by a task; there is no counter beside it. The key of a bounded group is the
--- step's id; a key with a name is an operator's.
+-- step's id, that of a bounded run the run's; a key with a name is an operator's.
 CREATE TABLE baton.slot_key (
     slot_key  bigint PRIMARY KEY,
     capacity  int NOT NULL,

@@ -35,5 +35,24 @@ CREATE VIEW baton.leases WITH (security_barrier) AS
     WHERE l.state = 3 AND baton._queues_seen() IS DISTINCT FROM '{}'
       AND ((SELECT baton._queues_seen()) IS NULL OR l.queue_id = ANY ((SELECT baton._queues_seen())::int[]));
 
+CREATE VIEW baton.workflow_progress WITH (security_barrier) AS
+    SELECT r.run_id, r.name, r.version, r.key,
+           CASE r.state WHEN 0 THEN 'running' WHEN 1 THEN 'paused' WHEN 2 THEN 'cancelling' WHEN 3 THEN 'compensating' WHEN 4 THEN 'running' WHEN 10 THEN 'completed'
+               WHEN 11 THEN 'failed' WHEN 12 THEN 'cancelled' WHEN 13 THEN 'compensated' WHEN 14 THEN 'quarantined' END AS state,
+           r.checkpoint, s.steps, s.steps_ended, coalesce(c.tasks, 0) AS tasks, coalesce(l.running, 0) AS running, coalesce(c.completed, 0) AS completed,
+           coalesce(c.failed, 0) AS failed, coalesce(c.cancelled, 0) AS cancelled, r.created_at, r.finalized_at
+    FROM baton.run r
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS steps, count(*) FILTER (WHERE s.state >= 10) AS steps_ended, array_agg(s.queue_id) AS queue_ids,
+               array_agg(s.step_id) AS step_ids, array_agg(s.step_id) FILTER (WHERE s.state = 1) AS open_ids
+        FROM baton.step s WHERE s.run_id = r.run_id) s
+    CROSS JOIN LATERAL (
+        SELECT sum(c.remaining + c.completed + c.failed + c.cancelled) AS tasks, sum(c.completed) AS completed, sum(c.failed) AS failed, sum(c.cancelled) AS cancelled
+        FROM baton.step_count c WHERE c.step_id = ANY (s.step_ids)) c
+    CROSS JOIN LATERAL (SELECT count(*) AS running FROM baton.task_live l WHERE l.step_id = ANY (s.open_ids) AND l.state = 3) l
+    WHERE baton._queues_seen() IS DISTINCT FROM '{}'
+      AND ((SELECT baton._queues_seen()) IS NULL OR s.queue_ids && (SELECT baton._queues_seen())::int[]);
+
+COMMENT ON VIEW baton.workflow_progress IS 'A row a run: its state, how many of its steps have ended, and its tasks: how many run, and how the others ended.';
 COMMENT ON VIEW baton.queue_stats IS 'A row a queue: its depth per state, how long the oldest ready task has been in line, its live leases, and whether it is paused.';
 COMMENT ON VIEW baton.leases IS 'A row a running task: who holds it, with which token, until when.';

@@ -14,7 +14,14 @@ WITH broken (invariant, object, object_id, detail) AS (
     UNION ALL
     SELECT 'V1', 'task', l.task_id, 'scheduled for no time' FROM baton.task_live l WHERE l.state = 0 AND l.run_at IS NULL
     UNION ALL
-    SELECT 'V1', 'task', l.task_id, 'blocked by nothing' FROM baton.task_live l WHERE l.state = 1 AND l.slot_key IS NULL
+    SELECT 'V1', 'task', l.task_id, 'blocked by nothing' FROM baton.task_live l
+    WHERE l.state = 1 AND l.waits_for IS NULL
+      AND NOT EXISTS (SELECT FROM baton.step s JOIN baton.run r USING (run_id) WHERE s.step_id = l.step_id AND r.state = 1)
+      AND NOT EXISTS (SELECT FROM baton.step s JOIN baton.run r USING (run_id) JOIN baton.step o USING (run_id) JOIN baton.due u ON u.step_id = o.step_id
+                      WHERE s.step_id = l.step_id AND r.state IN (2, 4))
+    UNION ALL
+    SELECT 'V1', 'task', l.task_id, 'waits for a slot that it does not need' FROM baton.task_live l
+    WHERE l.waits_for IS NOT NULL AND (l.state <> 1 OR l.waits_for NOT IN (l.slot_key, coalesce(l.run_slot_key, l.slot_key)))
     UNION ALL
     SELECT 'E1', 'tape', e.tape_id, 'a tape of nothing' FROM baton.event e
     WHERE $1 AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = e.tape_id) AND NOT EXISTS (SELECT FROM baton.run r WHERE r.run_id = e.tape_id)
@@ -50,7 +57,10 @@ WITH broken (invariant, object, object_id, detail) AS (
     WHERE $1 AND NOT EXISTS (SELECT FROM baton.run r WHERE r.run_id = d.scope_id) AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = d.scope_id)
     UNION ALL
     SELECT 'L3', 'step', s.step_id, 'of run ' || s.run_id || ', which is not there' FROM baton.step s
-    WHERE ($1 OR s.open_shards > 0) AND NOT EXISTS (SELECT FROM baton.run r WHERE r.run_id = s.run_id)
+    WHERE ($1 OR s.state < 10) AND NOT EXISTS (SELECT FROM baton.run r WHERE r.run_id = s.run_id)
+    UNION ALL
+    SELECT 'L3', 'run', r.run_id, 'its definition is not there' FROM baton.run r
+    WHERE ($1 OR r.state < 10) AND r.workflow_id IS NOT NULL AND NOT EXISTS (SELECT FROM baton.workflow w WHERE w.workflow_id = r.workflow_id)
     UNION ALL
     SELECT 'L3', 'task', t.task_id, 'of run ' || t.run_id || ', which is not there' FROM baton.task t
     WHERE $1 AND t.run_id IS NOT NULL AND NOT EXISTS (SELECT FROM baton.run r WHERE r.run_id = t.run_id)
@@ -92,34 +102,94 @@ WITH broken (invariant, object, object_id, detail) AS (
         FROM baton.event e WHERE e.tape_id = d.task_id) c
     WHERE $1 AND (c.events <> d.last_seq - 1 OR coalesce(c.highest, 0) <> d.last_seq - 1 OR c.twice > 0)
     UNION ALL
-    SELECT 'E2', 'task', e.tape_id, 'a final event of its own' FROM baton.event e WHERE $1 AND e.kind = 'final'
-    -- D4: a group's counters equal a recount.
+    SELECT 'E2', 'task', e.tape_id, 'a final event of its own' FROM baton.event e
+    WHERE $1 AND e.kind = 'final' AND NOT EXISTS (SELECT FROM baton.run r WHERE r.run_id = e.tape_id)
     UNION ALL
-    SELECT 'D4', 'step', s.step_id, 'counts ' || r.counted || ', a recount gives ' || r.recounted
+    SELECT 'E1', 'run', r.run_id, 'tape has ' || c.events || ' events up to ' || coalesce(c.highest, 0) || ', the run counts ' || r.last_seq
+    FROM baton.run r
+    CROSS JOIN LATERAL (SELECT count(*) AS events, max(e.seq) AS highest FROM baton.event e WHERE e.tape_id = r.run_id) c
+    WHERE ($1 OR r.state < 10) AND (c.events <> r.last_seq OR coalesce(c.highest, 0) <> r.last_seq)
+    UNION ALL
+    SELECT 'E2', 'run', r.run_id, 'ends ' || c.finals || ' times, last with ' || coalesce(c.last, 'nothing')
+    FROM baton.run r
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE e.kind = 'final') AS finals, (array_agg(e.kind ORDER BY e.seq DESC))[1] AS last
+        FROM baton.event e WHERE e.tape_id = r.run_id) c
+    WHERE ($1 OR r.state < 10) AND (c.finals <> (r.state >= 10)::int OR r.state >= 10 AND c.last IS DISTINCT FROM 'final')
+    -- D4: a step's counters equal a recount.
+    UNION ALL
+    SELECT 'D4', 'step', s.step_id, 'counts ' || r.counted || ', a recount gives ' || coalesce(r.recounted, '(0,0,0,0,0,0)')
     FROM baton.step s
     CROSS JOIN LATERAL (
-        SELECT (SELECT ROW(sum(c.remaining), sum(c.completed), sum(c.failed), sum(c.cancelled))::text FROM baton.step_count c WHERE c.step_id = s.step_id) AS counted,
-               (SELECT ROW(count(*) FILTER (WHERE d.state IS NULL), count(*) FILTER (WHERE d.state = 10),
-                           count(*) FILTER (WHERE d.state IN (11, 14)), count(*) FILTER (WHERE d.state IN (12, 13)))::text
-                FROM baton.task t LEFT JOIN baton.task_done d USING (task_id) WHERE t.step_id = s.step_id) AS recounted) r
-    WHERE ($1 OR s.open_shards > 0) AND r.counted <> r.recounted
+        SELECT (SELECT ROW(coalesce(sum(c.remaining), 0), coalesce(sum(c.completed), 0), coalesce(sum(c.failed), 0), coalesce(sum(c.cancelled - c.forgotten), 0),
+                           coalesce(sum(c.quarantined), 0), coalesce(sum(c.compensated), 0))::text FROM baton.step_count c WHERE c.step_id = s.step_id) AS counted,
+               (SELECT ROW(count(*) FILTER (WHERE d.state IS NULL) + b.items, count(*) FILTER (WHERE d.state = 10),
+                           count(*) FILTER (WHERE d.state IN (11, 14)), count(*) FILTER (WHERE d.state IN (12, 13)),
+                           count(*) FILTER (WHERE d.state = 14), count(*) FILTER (WHERE d.state = 13))::text
+                FROM (SELECT coalesce(sum(cardinality(b.payloads)), 0) AS items FROM baton.step_batch b WHERE b.step_id = s.step_id) b
+                LEFT JOIN baton.task t ON t.step_id = s.step_id LEFT JOIN baton.task_done d USING (task_id)
+                WHERE t.task_id IS NOT NULL OR b.items > 0 GROUP BY b.items) AS recounted) r
+    WHERE ($1 OR s.state < 10) AND r.counted <> coalesce(r.recounted, '(0,0,0,0,0,0)')
     UNION ALL
     SELECT 'D4', 'step', s.step_id, 'open_shards is ' || s.open_shards || ', a recount gives ' || c.open
     FROM baton.step s
     CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE c.remaining > 0) AS open FROM baton.step_count c WHERE c.step_id = s.step_id) c
-    WHERE ($1 OR s.open_shards > 0) AND c.open <> s.open_shards
+    WHERE ($1 OR s.state < 10) AND c.open <> s.open_shards
     UNION ALL
     SELECT 'D4', 'step', s.step_id, 'has ' || c.tasks || ' of ' || s.total || ' tasks'
     FROM baton.step s
-    CROSS JOIN LATERAL (SELECT count(*) AS tasks FROM baton.task t WHERE t.step_id = s.step_id) c
-    WHERE ($1 OR s.open_shards > 0) AND c.tasks <> s.total
-    -- D2: a satisfied join of a built-in successor is dispatched, or due.
+    CROSS JOIN LATERAL (
+        SELECT (SELECT count(*) FROM baton.task t WHERE t.step_id = s.step_id)
+             + (SELECT coalesce(sum(cardinality(b.payloads)), 0) FROM baton.step_batch b WHERE b.step_id = s.step_id)
+             + (SELECT coalesce(sum(c.forgotten), 0) FROM baton.step_count c WHERE c.step_id = s.step_id) AS tasks) c
+    WHERE ($1 OR s.state < 10) AND c.tasks <> s.total
+    UNION ALL
+    SELECT 'D4', 'step', s.step_id, 'state ' || s.state || ', and ' || s.open_shards || ' shards are open'
+    FROM baton.step s
+    WHERE ($1 OR s.state < 10) AND (s.state = 1) <> (s.open_shards > 0)
+    UNION ALL
+    SELECT 'D4', 'step', s.step_id, 'state ' || s.state || ', its items say ' || c.state
+    FROM baton.step s
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN sum(c.failed) > 0 OR s.error IS NOT NULL THEN 11 WHEN sum(c.cancelled) > 0 THEN 12 ELSE 10 END AS state
+        FROM baton.step_count c WHERE c.step_id = s.step_id) c
+    WHERE $1 AND s.state >= 10 AND s.started_at IS NOT NULL AND s.total > 0 AND c.state <> s.state
+    -- D2: a satisfied join is dispatched, or due: of a successor that a group names, …
     UNION ALL
     SELECT 'D2', 'step', s.step_id, 'successor "' || s.successor || '" is not dispatched'
     FROM baton.step s JOIN baton.run r USING (run_id)
-    WHERE s.open_shards = 0 AND s.successor IS NOT NULL AND r.state = 0
+    WHERE s.state >= 10 AND s.successor IS NOT NULL AND r.state = 0
       AND NOT EXISTS (SELECT FROM baton.dispatch d WHERE d.scope_id = s.run_id AND d.successor = s.successor)
       AND NOT EXISTS (SELECT FROM baton.due u JOIN baton.queue q USING (queue_id) WHERE u.step_id = s.step_id AND q.dropped_at IS NULL)
+    -- … of a step that a definition says, and of a run whose last step has ended.
+    UNION ALL
+    SELECT 'D2', 'step', s.step_id, 'waits, and all that it needs has ended'
+    FROM baton.step s JOIN baton.run r USING (run_id)
+    WHERE s.state = 0 AND r.state IN (0, 4)
+      AND NOT EXISTS (SELECT FROM baton.step n WHERE n.run_id = s.run_id AND n.name = ANY (s.needs) AND n.state < 10)
+      AND NOT EXISTS (SELECT FROM baton.step o JOIN baton.due u USING (step_id) WHERE o.run_id = s.run_id)
+    UNION ALL
+    SELECT 'D2', 'run', r.run_id, 'nothing is left to do, and it has not ended'
+    FROM baton.run r
+    WHERE (r.state IN (0, 4) AND r.workflow_id IS NOT NULL OR r.state = 2)
+      AND NOT EXISTS (SELECT FROM baton.step s WHERE s.run_id = r.run_id AND s.state < 10)
+      AND NOT EXISTS (SELECT FROM baton.dispatch d JOIN baton.task_live l USING (task_id) WHERE d.scope_id = r.run_id)
+      AND NOT EXISTS (SELECT FROM baton.step o JOIN baton.due u USING (step_id) WHERE o.run_id = r.run_id)
+    -- C1, C2: what has ended or is being cancelled has nothing before it.
+    UNION ALL
+    SELECT 'C1', 'run', r.run_id, 'has ended, and step "' || s.name || '" has not'
+    FROM baton.run r JOIN baton.step s USING (run_id) WHERE r.state >= 10 AND s.state < 10
+    UNION ALL
+    SELECT 'C2', 'run', r.run_id, 'is being cancelled, and step "' || s.name || '" waits'
+    FROM baton.run r JOIN baton.step s USING (run_id) WHERE r.state = 2 AND s.state = 0
+    UNION ALL
+    SELECT 'C2', 'task', l.task_id, 'has not started, and its run is being cancelled'
+    FROM baton.run r JOIN baton.step s USING (run_id) JOIN baton.task_live l USING (step_id)
+    WHERE r.state = 2 AND l.state IN (1, 2) AND l.started_at IS NULL AND l.cancel_requested_at IS NULL AND l.attempt = 0 AND l.lost_leases = 0
+      AND NOT EXISTS (SELECT FROM baton.step o JOIN baton.due u USING (step_id) WHERE o.run_id = r.run_id)
+    UNION ALL
+    SELECT 'D4', 'step', b.step_id, 'has items that will never be tasks'
+    FROM baton.step_batch b LEFT JOIN baton.step s USING (step_id) WHERE s.state IS DISTINCT FROM 1
     -- D1: what was dispatched exists. (In a run, which is purged as a whole; a task alone may outlive its successor.)
     UNION ALL
     SELECT 'D1', 'task', d.task_id, 'successor "' || d.successor || '" was dispatched and is not there'
@@ -130,7 +200,11 @@ WITH broken (invariant, object, object_id, detail) AS (
     SELECT 'D3', 'step', s.step_id, 'successor "' || s.successor || '" is dispatched and items remain'
     FROM baton.step s JOIN baton.dispatch d ON d.scope_id = s.run_id AND d.successor = s.successor
     JOIN baton.task t ON t.task_id = d.task_id AND t.name = s.successor
-    WHERE s.open_shards > 0 AND s.successor IS NOT NULL
+    WHERE s.state < 10 AND s.successor IS NOT NULL
+    UNION ALL
+    SELECT 'D3', 'step', s.step_id, 'started, and step "' || n.name || '", which it needs, has not ended'
+    FROM baton.step s JOIN baton.step n ON n.run_id = s.run_id AND n.name = ANY (s.needs)
+    WHERE ($1 OR s.state < 10) AND s.started_at IS NOT NULL AND n.state < 10
     -- S1, S2: a slot is held by exactly the tasks that are entitled to it.
     UNION ALL
     SELECT 'S1', 'slot_key', k.slot_key, h.holders || ' holders, capacity ' || k.capacity
@@ -141,18 +215,19 @@ WITH broken (invariant, object, object_id, detail) AS (
     SELECT 'S2', 'slot_key', s.slot_key, 'slot ' || s.number || ' is held by task ' || s.holder || ', which is not entitled to it'
     FROM baton.slot s
     WHERE s.holder IS NOT NULL
-      AND NOT EXISTS (SELECT FROM baton.task_live l WHERE l.task_id = s.holder AND l.slot_key = s.slot_key AND l.state IN (2, 3, 4))
+      AND NOT EXISTS (SELECT FROM baton.task_live l WHERE l.task_id = s.holder AND s.slot_key IN (l.slot_key, l.run_slot_key)
+                      AND (l.state IN (2, 3, 4) OR l.waits_for = l.run_slot_key AND l.slot_key = s.slot_key))
     UNION ALL
     SELECT 'S2', 'task', l.task_id, baton._state_name(l.state) || ' without a slot'
     FROM baton.task_live l
     WHERE l.slot_key IS NOT NULL AND l.state IN (2, 3, 4)
-      AND NOT EXISTS (SELECT FROM baton.slot s WHERE s.slot_key = l.slot_key AND s.holder = l.task_id)
+      AND (SELECT count(*) FROM baton.slot s WHERE s.slot_key IN (l.slot_key, l.run_slot_key) AND s.holder = l.task_id) < num_nonnulls(l.slot_key, l.run_slot_key)
     -- S4: nobody waits for a slot that is free, unless the hand-over is due.
     UNION ALL
     SELECT 'S4', 'slot_key', s.slot_key, 'slot ' || min(s.number) || ' is free and tasks wait for it'
     FROM baton.slot s
     WHERE s.holder IS NULL
-      AND EXISTS (SELECT FROM baton.task_live l WHERE l.slot_key = s.slot_key AND l.state = 1)
+      AND EXISTS (SELECT FROM baton.task_live l WHERE l.waits_for = s.slot_key)
       AND NOT EXISTS (SELECT FROM baton.due u WHERE u.slot_key = s.slot_key)
     GROUP BY s.slot_key
 )

@@ -14,7 +14,7 @@ WITH first AS MATERIALIZED (
 ), leased AS (
     UPDATE baton.task_live l SET
         state = 3, lease_token = nextval('baton.token_seq'), owner = $5, leased_at = p.now,
-        lease_expires_at = least(p.now + $6, p.now + $7), check_at = least(p.now + $6, p.now + $7),
+        lease_expires_at = least(p.now + $6, p.now + coalesce(l.max_runtime, $7)), check_at = least(p.now + $6, p.now + coalesce(l.max_runtime, $7)),
         heartbeat_at = NULL, started_at = NULL,
         attempt = l.attempt + 1, last_seq = l.last_seq + 1, leased_seq = l.last_seq + 1
     FROM picked p
@@ -22,6 +22,7 @@ WITH first AS MATERIALIZED (
     RETURNING l.task_id, l.ready_seq, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases
 )
 SELECT (SELECT ready_seq FROM first), (SELECT last_value FROM baton.ready_seq),
-    l.task_id, l.ready_seq, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases, t.name, t.key, t.payload, t.run_id, t.item_index, t.metadata
+    l.task_id, l.ready_seq, l.lease_token, l.lease_expires_at, l.attempt, l.lost_leases, t.name, t.key, t.payload, t.run_id, t.item_index, t.metadata,
+    (SELECT r.state FROM baton.run r WHERE r.run_id = t.run_id)
 FROM leased l
 JOIN baton.task t USING (task_id)

@@ -13,16 +13,18 @@ WITH old AS MATERIALIZED (
 ), step_count AS (
     DELETE FROM baton.step_count c USING step s WHERE c.step_id = s.step_id
 ), slot AS (
-    DELETE FROM baton.slot l USING step s WHERE l.slot_key = s.step_id
+    DELETE FROM baton.slot l USING (SELECT step_id FROM step UNION ALL SELECT $1) s WHERE l.slot_key = s.step_id
 ), slot_key AS (
-    DELETE FROM baton.slot_key k USING step s WHERE k.slot_key = s.step_id
+    DELETE FROM baton.slot_key k USING (SELECT step_id FROM step UNION ALL SELECT $1) s WHERE k.slot_key = s.step_id
 ), due AS (
-    DELETE FROM baton.due u USING step s WHERE u.slot_key = s.step_id
+    DELETE FROM baton.due u USING (SELECT step_id FROM step UNION ALL SELECT $1) s WHERE s.step_id IN (u.slot_key, u.step_id)
 ), dispatch AS (
     DELETE FROM baton.dispatch WHERE scope_id = $1
 ), tape AS (
     DELETE FROM baton.event WHERE tape_id = $1 RETURNING seq
 ), run AS (
-    DELETE FROM baton.run WHERE run_id = $1
+    DELETE FROM baton.run WHERE run_id = $1 RETURNING workflow_id
+), workflow AS (
+    DELETE FROM baton.workflow w USING run r WHERE w.workflow_id = r.workflow_id AND w.name IS NULL
 )
 SELECT coalesce(sum(last_seq), 0)::bigint + (SELECT count(*) FROM tape) FROM old

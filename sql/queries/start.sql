@@ -1,10 +1,10 @@
 -- Notes that the holder of a live lease has begun, and extends the lease; never shortens it. The clock is
 -- read above the lock. Locks the task FOR NO KEY UPDATE.
 WITH held AS MATERIALIZED (
-    SELECT task_id, queue_id, leased_at FROM baton.task_live
+    SELECT task_id, queue_id, leased_at, max_runtime FROM baton.task_live
     WHERE task_id = $1 AND lease_token = $2 AND ($4 IS NULL OR queue_id = ANY ($4)) FOR NO KEY UPDATE
 ), timed AS MATERIALIZED (
-    SELECT h.task_id, q.lease_ttl, h.leased_at + q.max_runtime AS latest, baton._clock() AS now
+    SELECT h.task_id, q.lease_ttl, h.leased_at + coalesce(h.max_runtime, q.max_runtime) AS latest, baton._clock() AS now
     FROM held h JOIN baton.queue q USING (queue_id)
 ), begun AS (
     UPDATE baton.task_live l SET

@@ -1,2 +1,2 @@
 -- The step of a run that names this successor, and whether all its items have ended. Takes no lock.
-SELECT step_id, open_shards = 0 FROM baton.step WHERE run_id = $1 AND successor = $2
+SELECT step_id, state >= 10 FROM baton.step WHERE run_id = $1 AND successor = $2

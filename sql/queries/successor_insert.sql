@@ -1,4 +1,4 @@
--- The successor's task, in line. $2 its run, $3 its step (of one item), if any. Takes no lock beyond the
+-- The successor's task, in line, or ($8) blocked until its run is resumed. $2 its run, $3 its step (of one item), if any. Takes no lock beyond the
 -- new rows' own.
 WITH new AS (
     INSERT INTO baton.task (task_id, run_id, step_id, created_at, queue_id, max_attempts, item_index, priority, name, payload, metadata)
@@ -7,4 +7,4 @@ WITH new AS (
     RETURNING task_id, created_at
 )
 INSERT INTO baton.task_live (task_id, step_id, ready_seq, ready_at, last_seq, queue_id, attempt, lost_leases, state, priority, shard)
-SELECT task_id, $3, nextval('baton.ready_seq'), created_at, 0, $4, 0, 0, 2, 0, CASE WHEN $2::bigint IS NOT NULL THEN 0 END FROM new
+SELECT task_id, $3, nextval('baton.ready_seq'), CASE WHEN NOT $8 THEN created_at END, 0, $4, 0, 0, CASE WHEN $8 THEN 1 ELSE 2 END, 0, CASE WHEN $2::bigint IS NOT NULL THEN 0 END FROM new

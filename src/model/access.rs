@@ -82,6 +82,18 @@ pub const FUNCTIONS: &[(&str, &[Capability])] = &[
     ("task_release", &[Work]),
     ("task_require_lease", &[Work]),
     ("task_start", &[Work]),
+    ("workflow_annotate", &[Control]),
+    ("workflow_append_event", &[Control]),
+    ("workflow_cancel", &[Control]),
+    ("workflow_define", &[Operate]),
+    ("workflow_events", READERS),
+    ("workflow_finalize", &[Control]),
+    ("workflow_get", READERS),
+    ("workflow_mermaid", READERS),
+    ("workflow_pause", &[Control]),
+    ("workflow_resume", &[Control]),
+    ("workflow_start", &[Produce]),
+    ("workflow_steps", READERS),
     // What the views call.
     ("_clock", READERS),
     ("_queues_seen", READERS),
@@ -89,6 +101,10 @@ pub const FUNCTIONS: &[(&str, &[Capability])] = &[
     ("_capabilities_changed", &[]),
     ("_only_the_functions_write", &[]),
     ("_state_name", &[]),
+    ("_evaluate", &[]),
+    ("_fill", &[]),
+    ("_fill_item", &[]),
+    ("_why_not", &[]),
 ];
 
 /// The queues in which a role has a capability.

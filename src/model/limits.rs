@@ -12,6 +12,10 @@ pub const ITEMS: usize = 100_000;
 pub const ATTEMPTS: i32 = 10_000;
 /// Due tasks made ready by one acquire or reap, due hand-overs worked off, and looks at overdue leases.
 pub const SWEEP: i32 = 100;
+/// Items of a wide step that become tasks at a time.
+pub const BATCH: i32 = 1_000;
+/// A definition, in the bytes of the stored jsonb value.
+pub const DEFINITION_BYTES: usize = 4 * 1024 * 1024;
 /// Ids named in `dispatched`.
 pub const DISPATCHED: usize = 100;
 /// Tasks removed by one purge.
@@ -20,6 +24,8 @@ pub const PURGE: i32 = 100_000;
 pub const PURGE_RUNS: i32 = 100;
 /// Slot keys of one task.
 pub const SLOT_KEYS: usize = 8;
+/// Steps of one workflow.
+pub const STEPS: usize = 1_000;
 /// Steps named in `needs`.
 pub const NEEDS: usize = 1_000;
 /// Counter rows of the widest group.

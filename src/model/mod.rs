@@ -4,8 +4,11 @@
 pub mod access;
 pub mod backoff;
 pub mod claim_floor;
+pub mod definition;
 pub mod ending;
 pub mod limits;
+pub mod mermaid;
 pub mod outcome;
+pub mod run;
 pub mod state;
 pub mod transition;

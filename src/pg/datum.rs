@@ -265,6 +265,20 @@ pub struct Places(pg_sys::Datum);
 
 untouched!(Places, pg_sys::TIDARRAYOID);
 
+/// A `jsonb[]` as one statement yields it and another one takes it.
+#[derive(Clone, Copy)]
+pub struct JsonbArray(pg_sys::Datum);
+
+untouched!(JsonbArray, pg_sys::JSONBARRAYOID);
+
+impl JsonbArray {
+    pub fn len(self) -> usize {
+        // SAFETY: the datum is an array, copied whole from a result.
+        let elements: Option<Elements<Jsonb>> = unsafe { FromDatum::from_datum(self.0, false) };
+        elements.map_or(0, |elements| elements.len())
+    }
+}
+
 /// Ids of queues as an `int[]` that the server reads where it lies: made once, passed to many statements.
 #[derive(Debug)]
 pub struct QueueIds(Box<[i32]>);

@@ -58,6 +58,15 @@ impl Misuse {
         )
     }
 
+    /// 42704: no such workflow.
+    pub fn no_workflow(name: &str) -> Misuse {
+        Misuse::new(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            format!("workflow \"{name}\" does not exist"),
+        )
+        .hint("Define it with workflow_define.")
+    }
+
     /// 42704: no such run.
     pub fn no_run(run_id: i64) -> Misuse {
         Misuse::new(

@@ -3,6 +3,7 @@
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 static MAX_PAYLOAD_BYTES: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
+static MAX_JOIN_BYTES: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024 * 1024);
 static MAX_EVENTS_PER_TASK: GucSetting<i32> = GucSetting::<i32>::new(100_000);
 static DURABLE_FINALIZE: GucSetting<bool> = GucSetting::<bool>::new(true);
 
@@ -15,6 +16,17 @@ pub fn define() {
         &MAX_PAYLOAD_BYTES,
         1024,
         64 * 1024 * 1024,
+        GucContext::Suset,
+        GucFlags::UNIT_BYTE,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_baton.max_join_bytes",
+        c"Most bytes that the results of a step's items may have together.",
+        c"A step with more ends failed. Counted in the bytes of the stored jsonb values.",
+        &MAX_JOIN_BYTES,
+        1024,
+        // An array of more than 256 MB is none for the server.
+        128 * 1024 * 1024,
         GucContext::Suset,
         GucFlags::UNIT_BYTE,
     );
@@ -45,6 +57,10 @@ pub fn define() {
 
 pub fn max_payload_bytes() -> usize {
     MAX_PAYLOAD_BYTES.get() as usize
+}
+
+pub fn max_join_bytes() -> i64 {
+    i64::from(MAX_JOIN_BYTES.get())
 }
 
 pub fn max_events_per_task() -> i64 {

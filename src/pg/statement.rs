@@ -1,7 +1,7 @@
 //! Kept plans: each statement file is prepared once per backend, with a generic plan, and planned
 //! where the caller's planner settings cannot spoil it.
 
-use super::datum::{Instant, Jsonb, Places, QueueIds};
+use super::datum::{Instant, Jsonb, JsonbArray, Places, QueueIds};
 use super::session::{GucNest, Session};
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::prelude::*;
@@ -49,7 +49,14 @@ arg_from!(
     Vec<String>,
     Vec<Option<i64>>
 );
-arg_from!(Vec<Jsonb>, Vec<Option<Jsonb>>, Places);
+arg_from!(
+    Vec<Jsonb>,
+    Vec<Option<Jsonb>>,
+    Vec<bool>,
+    Vec<Option<i32>>,
+    JsonbArray,
+    Places
+);
 
 impl From<Option<&QueueIds>> for Arg {
     fn from(value: Option<&QueueIds>) -> Arg {
@@ -425,7 +432,7 @@ macro_rules! copied_column {
     )*};
 }
 
-copied_column!(Jsonb, Places);
+copied_column!(Jsonb, JsonbArray, Places);
 
 /// Declares the statements of a store module: `NAME = "file.sql"`.
 #[macro_export]

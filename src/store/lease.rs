@@ -1,6 +1,7 @@
 //! Leases: granted, kept, given back, lost, and ended with their task.
 
 use crate::model::ending::{Lease, OnLost};
+use crate::model::run::RunState;
 use crate::model::state::State;
 use crate::pg::datum::{Instant, Jsonb};
 use crate::pg::session::Session;
@@ -21,7 +22,8 @@ statements! {
     TOUCH_OVERDUE = "touch_overdue.sql",
     PROMOTE = "promote.sql",
     MAKE_READY = "make_ready.sql",
-    MAKE_BLOCKED = "make_blocked.sql",
+    MAKE_WAITING = "make_waiting.sql",
+    UNLEASE = "unlease.sql",
     START = "start.sql",
     HEARTBEAT = "heartbeat.sql",
     REQUIRE_LEASE = "require_lease.sql",
@@ -46,6 +48,8 @@ pub struct Leased {
     pub run_id: Option<i64>,
     pub item_index: Option<i32>,
     pub metadata: Jsonb,
+    /// Its run's state, if it stands in one.
+    pub run: Option<RunState>,
 }
 
 /// Who takes a lease, and for how long.
@@ -69,7 +73,13 @@ fn leased(task_id: i64, row: &mut Row) -> Leased {
         run_id: row.get(),
         item_index: row.get(),
         metadata: row.get(),
+        run: run_state(row),
     }
+}
+
+fn run_state(row: &mut Row) -> Option<RunState> {
+    let code: Option<i16> = row.get();
+    code.map(|code| RunState::from_code(code).expect("the table holds known states only"))
 }
 
 /// Leases up to `max` ready tasks of a lane, in the order of their places.
@@ -134,6 +144,7 @@ pub struct Place {
     pub queue_id: i32,
     pub step_id: Option<i64>,
     pub slot_key: Option<i64>,
+    pub run_slot_key: Option<i64>,
     pub shard: Option<i16>,
 }
 
@@ -164,6 +175,7 @@ fn locked(row: &mut Row) -> Locked {
         queue_id,
         step_id: row.get(),
         slot_key: row.get(),
+        run_slot_key: row.get(),
         shard: row.get(),
     };
     let state = state(row);
@@ -256,8 +268,16 @@ pub fn touch_overdue(session: &Session, queue: &str, queue_id: i32) {
     TOUCH_OVERDUE.with(|s| drop(s.write(session, &args)));
 }
 
-/// Makes due tasks ready; returns those that need a slot first: (task, slot key).
-pub fn promote(session: &Session, queue: &str, queue_id: i32, max: i32) -> Vec<(i64, i64)> {
+/// A scheduled task of a run whose time has come.
+pub struct Due {
+    pub task_id: i64,
+    pub step_id: Option<i64>,
+    pub slot_key: Option<i64>,
+    pub run_slot_key: Option<i64>,
+}
+
+/// Makes due tasks ready; returns those that stand in a run, locked.
+pub fn promote(session: &Session, queue: &str, queue_id: i32, max: i32) -> Vec<Due> {
     let scan = floors::scan(Line::Scheduled {
         queue: queue.to_owned(),
     });
@@ -266,15 +286,28 @@ pub fn promote(session: &Session, queue: &str, queue_id: i32, max: i32) -> Vec<(
         scan.start_time().into(),
         i64::from(max).into(),
     ];
-    PROMOTE.with(|s| s.write(session, &args).all(|row| (row.get(), row.get())))
+    PROMOTE.with(|s| {
+        s.write(session, &args).all(|row| Due {
+            task_id: row.get(),
+            step_id: row.get(),
+            slot_key: row.get(),
+            run_slot_key: row.get(),
+        })
+    })
 }
 
 pub fn make_ready(session: &Session, task_id: i64) {
     MAKE_READY.with(|s| drop(s.write(session, &[task_id.into()])));
 }
 
-pub fn make_blocked(session: &Session, task_id: i64) {
-    MAKE_BLOCKED.with(|s| drop(s.write(session, &[task_id.into()])));
+/// Blocked, in line for a slot of this key; `None`: until its run is resumed.
+pub fn make_waiting(session: &Session, task_id: i64, slot_key: Option<i64>) {
+    MAKE_WAITING.with(|s| drop(s.write(session, &[task_id.into(), slot_key.into()])));
+}
+
+/// Takes back leases that this transaction has granted.
+pub fn unlease(session: &Session, task_ids: Vec<i64>, state: State) {
+    UNLEASE.with(|s| drop(s.write(session, &[task_ids.into(), state.code().into()])));
 }
 
 /// The new expiry, if the token is live and the task not started.
@@ -376,6 +409,7 @@ pub fn finalize(session: &Session, task_id: i64, token: i64, report: &Report) ->
                 queue_id: row.get(),
                 step_id: row.get(),
                 slot_key: row.get(),
+                run_slot_key: row.get(),
                 shard: row.get(),
             },
             on_final_task_id: row.get(),

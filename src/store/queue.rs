@@ -9,6 +9,7 @@ use pgrx::datum::Interval;
 
 statements! {
     BY_NAME = "queue_by_name.sql",
+    BY_ID = "queue_by_id.sql",
     SEEN = "queue_seen.sql",
     NAMES = "queue_names.sql",
     PAUSE = "queue_pause.sql",
@@ -89,6 +90,8 @@ pub struct Open {
     pub scheduled: bool,
     pub due: bool,
     pub paused: bool,
+    /// Items of a wide step are to become tasks when there are no others.
+    pub batches: bool,
 }
 
 fn queue(row: &mut Row) -> Queue {
@@ -101,6 +104,13 @@ fn queue(row: &mut Row) -> Queue {
 
 pub fn by_name(session: &Session, name: &str) -> Option<Queue> {
     BY_NAME.with(|s| s.write(session, &[name.into()]).first(queue))
+}
+
+/// A queue that is held.
+pub fn by_id(session: &Session, queue_id: i32) -> Queue {
+    BY_ID
+        .with(|s| s.write(session, &[queue_id.into()]).first(queue))
+        .expect("a queue's row is never removed")
 }
 
 /// A queue's id by its name, dropped or not, for the reading functions.
@@ -245,6 +255,7 @@ pub fn open(session: &Session, name: &str, overdue: Scan, scheduled: Scan) -> Op
                 scheduled: first_scheduled.is_some(),
                 due: row.get(),
                 paused: row.get(),
+                batches: row.get(),
             }
         })
     })

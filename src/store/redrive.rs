@@ -1,14 +1,18 @@
 //! Redrives: a new task in the place of one that ended badly.
 
+use crate::model::run::RunState;
+use crate::model::state::State;
 use crate::pg::session::Session;
 use crate::statements;
+use crate::store::task;
 
 statements! {
     OF_QUEUE = "redrive_of_queue.sql",
     LOCK_MANY = "redrive_lock_many.sql",
     INSERT = "redrive_insert.sql",
     FIND = "redrive_find.sql",
-    RUN_IS_OVER = "run_is_over.sql",
+    RUN_OF = "redrive_run.sql",
+    INSERT_IN_RUN = "redrive_in_run.sql",
 }
 
 /// The next tasks of a queue that may be redriven, in the order of their ids.
@@ -49,9 +53,34 @@ pub fn find(session: &Session, task_id: i64) -> Option<i64> {
     FIND.with(|s| s.write(session, &[task_id.into()]).first(|row| row.get()))
 }
 
-/// Whether the run of a task has ended with all its tasks.
-pub fn run_is_over(session: &Session, task_id: i64) -> bool {
-    RUN_IS_OVER
-        .with(|s| s.write(session, &[task_id.into()]).first(|row| row.get()))
-        .unwrap_or(false)
+/// The run of a task, its state, and whether all its tasks have ended.
+pub fn run_of(session: &Session, task_id: i64) -> Option<(i64, RunState, bool)> {
+    RUN_OF.with(|s| {
+        s.write(session, &[task_id.into()]).first(|row| {
+            let run_id = row.get();
+            let state = RunState::from_code(row.get()).expect("the table holds known states only");
+            (run_id, state, row.get())
+        })
+    })
+}
+
+/// A task in the place of one that has ended.
+pub struct InRun {
+    pub task_id: i64,
+    pub step_id: i64,
+    pub shard: i16,
+    /// How the old one ended.
+    pub state: State,
+}
+
+/// The new task, blocked until the run is resumed; `None`: somebody has redriven the old one.
+pub fn insert_in_run(session: &Session, task_id: i64) -> Option<InRun> {
+    INSERT_IN_RUN.with(|s| {
+        s.write(session, &[task_id.into()]).first(|row| InRun {
+            task_id: row.get(),
+            step_id: row.get(),
+            shard: row.get(),
+            state: task::state(row),
+        })
+    })
 }

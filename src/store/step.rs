@@ -1,20 +1,41 @@
-//! Runs, steps, their join counters, and the dispatch of successors.
+//! Steps, their items and join counters, and the dispatch of successors.
 
+use crate::model::limits;
+use crate::model::run::StepState;
 use crate::model::state::State;
-use crate::pg::datum::{Jsonb, QueueIds};
+use crate::pg::datum::{Jsonb, JsonbArray};
 use crate::pg::session::Session;
+use crate::pg::statement::Arg;
 use crate::statements;
+use pgrx::datum::Interval;
 
 statements! {
-    RUN_INSERT = "run_insert.sql",
-    RUN_LOCK = "run_lock.sql",
-    RUN_EXCLUDE = "run_exclude.sql",
-    RUN_TRY_LOCK = "run_try_lock.sql",
     NEXT_ID = "next_id.sql",
     STEP_INSERT = "step_insert.sql",
     STEP_FIND = "step_find.sql",
     STEP_SAME_PAYLOADS = "step_same_payloads.sql",
     STEP_ITEMS_INSERT = "step_items_insert.sql",
+    STEPS_INSERT = "steps_insert.sql",
+    STEP_DISPATCH = "step_dispatch.sql",
+    STEP_BATCHES_INSERT = "step_batches_insert.sql",
+    STEP_BATCH_TAKE = "step_batch_take.sql",
+    STEP_BATCHES_OF_KEY = "step_batches_of_key.sql",
+    STEP_BATCHES_DROP = "step_batches_drop.sql",
+    STEP_BATCH_OF_QUEUE = "step_batch_of_queue.sql",
+    STEPS_RUNS = "steps_runs.sql",
+    STEP_COUNT_UP = "step_count_up.sql",
+    STEP_OPEN_AGAIN = "step_open_again.sql",
+    STEP_OF_LIVE_TASK = "step_of_live_task.sql",
+    STEP_OF_TASK = "step_of_task.sql",
+    DUE_INSERT_STEP = "due_insert_step.sql",
+    STEP_JOIN_BYTES = "step_join_bytes.sql",
+    STEP_END = "step_end.sql",
+    STEPS_WAITING_END = "steps_waiting_end.sql",
+    STEPS_UNNOTED = "steps_unnoted.sql",
+    STEPS_NOTE = "steps_note.sql",
+    STEPS_OF_RUN = "steps_of_run.sql",
+    STEP_PASS_CHECKPOINT = "step_pass_checkpoint.sql",
+    STEP_SPEC = "step_spec.sql",
     STEP_ITEMS_GET = "step_items_get.sql",
     STEP_COUNTS_INSERT = "step_counts_insert.sql",
     STEP_COUNT_DOWN = "step_count_down.sql",
@@ -32,39 +53,10 @@ statements! {
     DUE_TAKE = "due_take.sql",
 }
 
-/// A run's state, by number as stored: below 10 it is not terminal.
-pub const RUN_RUNNING: i16 = 0;
-
 pub fn next_id(session: &Session) -> i64 {
     NEXT_ID
         .with(|s| s.write(session, &[]).first(|row| row.get()))
         .expect("one row")
-}
-
-pub fn insert_run(session: &Session, run_id: i64, key: Option<&str>) {
-    let args = [run_id.into(), key.map(str::to_owned).into()];
-    RUN_INSERT.with(|s| drop(s.write(session, &args)));
-}
-
-/// The run's state, its gate held open; waits. `None` too if it has no step in these queues.
-pub fn lock_run(session: &Session, run_id: i64, queues: Option<&QueueIds>) -> Option<i16> {
-    RUN_LOCK.with(|s| {
-        s.write(session, &[run_id.into(), queues.into()])
-            .first(|row| row.get())
-    })
-}
-
-/// The same, its gate closed to everybody else.
-pub fn exclude_run(session: &Session, run_id: i64, queues: Option<&QueueIds>) -> Option<i16> {
-    RUN_EXCLUDE.with(|s| {
-        s.write(session, &[run_id.into(), queues.into()])
-            .first(|row| row.get())
-    })
-}
-
-/// The same as `lock_run` without waiting: `None` if the gate is taken.
-pub fn try_lock_run(session: &Session, run_id: i64) -> Option<i16> {
-    RUN_TRY_LOCK.with(|s| s.write(session, &[run_id.into()]).first(|row| row.get()))
 }
 
 pub struct NewStep<'a> {
@@ -79,6 +71,7 @@ pub struct NewStep<'a> {
     pub successor: Option<&'a str>,
     pub successor_queue_id: Option<i32>,
     pub successor_payload: Option<Jsonb>,
+    pub with_items: bool,
 }
 
 /// `false`: its name in the run, its key, or its successor's name in the run is taken. Its counter is made with it.
@@ -95,17 +88,75 @@ pub fn insert(session: &Session, step: &NewStep) -> bool {
         step.successor.map(str::to_owned).into(),
         step.successor_queue_id.into(),
         step.successor_payload.into(),
+        step.with_items.into(),
     ];
     let inserted = STEP_INSERT.with(|s| s.write(session, &args).len() == 1);
     if inserted {
-        let args = [
-            step.step_id.into(),
-            step.total.into(),
-            i32::from(step.shards).into(),
-        ];
-        STEP_COUNTS_INSERT.with(|s| drop(s.write(session, &args)));
+        insert_counts(session, step.step_id, step.total, step.shards);
     }
     inserted
+}
+
+fn insert_counts(session: &Session, step_id: i64, total: i32, shards: i16) {
+    let args = [step_id.into(), total.into(), i32::from(shards).into()];
+    STEP_COUNTS_INSERT.with(|s| drop(s.write(session, &args)));
+}
+
+/// A step of a definition, before its run begins.
+pub struct Waiting<'a> {
+    pub name: &'a str,
+    pub queue_id: i32,
+    pub max_parallel: Option<i32>,
+    pub with_items: bool,
+    /// A JSON array of names.
+    pub needs: Jsonb,
+    /// It is there for failures.
+    pub survives: bool,
+}
+
+/// The steps of a run, in an order in which each comes after those it needs.
+pub fn insert_waiting(session: &Session, run_id: i64, steps: &[Waiting]) {
+    let args: [Arg; 7] = [
+        run_id.into(),
+        steps
+            .iter()
+            .map(|step| step.name.to_owned())
+            .collect::<Vec<_>>()
+            .into(),
+        steps
+            .iter()
+            .map(|step| step.queue_id)
+            .collect::<Vec<_>>()
+            .into(),
+        steps
+            .iter()
+            .map(|step| step.max_parallel)
+            .collect::<Vec<_>>()
+            .into(),
+        steps
+            .iter()
+            .map(|step| step.with_items)
+            .collect::<Vec<_>>()
+            .into(),
+        steps
+            .iter()
+            .map(|step| step.needs)
+            .collect::<Vec<_>>()
+            .into(),
+        steps
+            .iter()
+            .map(|step| step.survives)
+            .collect::<Vec<_>>()
+            .into(),
+    ];
+    STEPS_INSERT.with(|s| drop(s.write(session, &args)));
+}
+
+/// A waiting step starts: so many items, its counter in so many rows.
+pub fn dispatch(session: &Session, step_id: i64, total: i32, shards: i16) {
+    let args = [step_id.into(), total.into(), i32::from(shards).into()];
+    STEP_DISPATCH.with(|s| drop(s.write(session, &args)));
+    insert_counts(session, step_id, total, shards);
 }
 
 pub struct FoundStep {
@@ -149,27 +200,129 @@ pub fn same_payloads(session: &Session, step_id: i64, payloads: Vec<Jsonb>) -> b
         .unwrap_or(false)
 }
 
+/// What the tasks of a step have in common.
+pub struct Spec {
+    pub run_id: i64,
+    pub step_id: i64,
+    pub queue_id: i32,
+    pub name: String,
+    pub max_attempts: i32,
+    pub priority: i16,
+    pub max_runtime: Option<Interval>,
+    pub slot_key: Option<i64>,
+    pub run_slot_key: Option<i64>,
+    pub shards: i16,
+}
+
+/// Items to become tasks.
+pub struct Items<P> {
+    pub payloads: P,
+    pub first_index: i32,
+    /// So many of them are ready, the others blocked.
+    pub ready: i32,
+    /// In line for this key; `None`: until the run is resumed.
+    pub waits_for: Option<i64>,
+}
+
 /// (index, task, whether it is ready rather than blocked)
-pub fn insert_items(
+pub fn insert_items<P: Into<Arg>>(
     session: &Session,
-    step: &NewStep,
-    payloads: Vec<Jsonb>,
-    max_attempts: i32,
+    step: &Spec,
+    items: Items<P>,
 ) -> Vec<(i32, i64, bool)> {
     let args = [
         step.run_id.into(),
         step.step_id.into(),
         step.queue_id.into(),
-        step.name.into(),
-        max_attempts.into(),
-        payloads.into(),
-        step.total.into(),
-        step.max_parallel.into(),
+        step.name.as_str().into(),
+        step.max_attempts.into(),
+        items.payloads.into(),
+        items.ready.into(),
+        step.slot_key.into(),
         i32::from(step.shards).into(),
+        items.first_index.into(),
+        step.priority.into(),
+        step.max_runtime.into(),
+        step.run_slot_key.into(),
+        items.waits_for.into(),
     ];
     STEP_ITEMS_INSERT.with(|s| {
         s.write(session, &args)
             .all(|row| (row.get(), row.get(), row.get()))
+    })
+}
+
+/// Keeps items to be made tasks later, so many a batch: by an acquire of the queue, or (`None`) by who frees a slot.
+pub fn insert_batches(
+    session: &Session,
+    step_id: i64,
+    payloads: JsonbArray,
+    batch: i32,
+    queue_id: Option<i32>,
+) {
+    let args = [
+        step_id.into(),
+        0.into(),
+        payloads.into(),
+        batch.into(),
+        queue_id.into(),
+    ];
+    STEP_BATCHES_INSERT.with(|s| drop(s.write(session, &args)));
+}
+
+/// The next batch of a step's items, taken out: from which index on, and what they carry. Never waits.
+pub fn take_batch(session: &Session, step_id: i64) -> Option<(i32, JsonbArray)> {
+    STEP_BATCH_TAKE.with(|s| {
+        s.write(session, &[step_id.into()])
+            .first(|row| (row.get(), row.get()))
+    })
+}
+
+/// The unbounded step of a queue whose items are to become tasks next.
+pub fn batch_of_queue(session: &Session, queue_id: i32) -> Option<i64> {
+    STEP_BATCH_OF_QUEUE.with(|s| s.write(session, &[queue_id.into()]).first(|row| row.get()))
+}
+
+/// The step whose next batch is to be made when nobody waits for the key any more.
+pub fn batches_of_key(session: &Session, slot_key: i64) -> Option<i64> {
+    STEP_BATCHES_OF_KEY.with(|s| s.write(session, &[slot_key.into()]).first(|row| row.get()))
+}
+
+/// Items that were forgotten before they became tasks.
+pub struct Forgotten {
+    pub step_id: i64,
+    pub shards: i16,
+    pub first_index: i32,
+    pub items: i32,
+}
+
+pub fn drop_batches(session: &Session, step_ids: Vec<i64>) -> Vec<Forgotten> {
+    STEP_BATCHES_DROP.with(|s| {
+        s.write(session, &[step_ids.into()]).all(|row| Forgotten {
+            step_id: row.get(),
+            shards: row.get(),
+            first_index: row.get(),
+            items: row.get(),
+        })
+    })
+}
+
+/// Where a step stands that has started, for more tasks of it.
+pub struct Standing {
+    pub name: String,
+    pub queue_id: i32,
+    pub shards: i16,
+    pub bounded: bool,
+}
+
+pub fn standing(session: &Session, step_id: i64) -> Option<Standing> {
+    STEP_SPEC.with(|s| {
+        s.write(session, &[step_id.into()]).first(|row| Standing {
+            name: row.get(),
+            queue_id: row.get(),
+            shards: row.get(),
+            bounded: row.get(),
+        })
     })
 }
 
@@ -187,6 +340,12 @@ pub struct Ended {
     pub completed: i32,
     pub failed: i32,
     pub cancelled: i32,
+    /// Of those failed.
+    pub quarantined: i32,
+    /// Of those cancelled.
+    pub compensated: i32,
+    /// Of those cancelled: they never were tasks.
+    pub forgotten: i32,
 }
 
 /// Whether the shard has no item left.
@@ -197,20 +356,137 @@ pub fn count_down(session: &Session, step_id: i64, shard: i16, ended: Ended) -> 
         ended.completed.into(),
         ended.failed.into(),
         ended.cancelled.into(),
+        ended.quarantined.into(),
+        ended.compensated.into(),
+        ended.forgotten.into(),
     ];
     STEP_COUNT_DOWN
         .with(|s| s.write(session, &args).first(|row| row.get()))
         .unwrap_or(false)
 }
 
-/// Whether the step has no item left, and names a successor.
-pub fn shards_down(session: &Session, step_id: i64, shards: i32) -> bool {
-    STEP_SHARDS_DOWN
+/// An item that has ended in this state is open again; whether its shard had none left.
+pub fn count_up(session: &Session, step_id: i64, shard: i16, state: State) -> bool {
+    STEP_COUNT_UP
         .with(|s| {
-            s.write(session, &[step_id.into(), shards.into()])
-                .first(|row| row.get())
+            s.write(
+                session,
+                &[step_id.into(), shard.into(), state.code().into()],
+            )
+            .first(|row| row.get())
         })
         .unwrap_or(false)
+}
+
+/// A shard of the step has an item again.
+pub fn open_again(session: &Session, step_id: i64) {
+    STEP_OPEN_AGAIN.with(|s| drop(s.write(session, &[step_id.into()])));
+}
+
+/// A step whose last item has ended.
+pub struct Joined {
+    /// Its results are joined, and there is more than one.
+    pub wide: bool,
+}
+
+/// `None`: items of the step are left.
+pub fn shards_down(session: &Session, step_id: i64, shards: i32) -> Option<Joined> {
+    STEP_SHARDS_DOWN.with(|s| {
+        s.write(session, &[step_id.into(), shards.into()])
+            .first(|row| {
+                let over: bool = row.get();
+                let joined = Joined { wide: row.get() };
+                over.then_some(joined)
+            })
+            .flatten()
+    })
+}
+
+/// How many bytes the results of its items have together.
+pub fn join_bytes(session: &Session, step_id: i64) -> i64 {
+    STEP_JOIN_BYTES
+        .with(|s| s.write(session, &[step_id.into()]).first(|row| row.get()))
+        .expect("an aggregate returns one row")
+}
+
+/// Ends a step; `noted`: what follows is done by the caller.
+pub fn end(session: &Session, step_id: i64, state: StepState, error: Option<Jsonb>, noted: bool) {
+    let args = [
+        step_id.into(),
+        state.code().into(),
+        error.into(),
+        noted.into(),
+    ];
+    STEP_END.with(|s| drop(s.write(session, &args)));
+}
+
+/// Ends waiting steps of a run as cancelled (all, or those of these names); returns their names.
+pub fn end_waiting(session: &Session, run_id: i64, names: Option<Vec<String>>) -> Vec<String> {
+    STEPS_WAITING_END.with(|s| {
+        s.write(session, &[run_id.into(), names.into()])
+            .all(|row| row.get())
+    })
+}
+
+/// A step that has ended, and nobody has looked at what follows.
+pub struct Unnoted {
+    pub step_id: i64,
+    pub name: String,
+    pub state: StepState,
+    /// Why it ended failed by itself.
+    pub problem: Option<String>,
+    pub has_successor: bool,
+}
+
+fn step_state(code: i16) -> StepState {
+    StepState::from_code(code).expect("the table holds known states only")
+}
+
+pub fn unnoted(session: &Session, run_id: i64) -> Vec<Unnoted> {
+    STEPS_UNNOTED.with(|s| {
+        s.write(session, &[run_id.into()]).all(|row| Unnoted {
+            step_id: row.get(),
+            name: row.get(),
+            state: step_state(row.get()),
+            problem: row.get(),
+            has_successor: row.get(),
+        })
+    })
+}
+
+pub fn note(session: &Session, step_ids: Vec<i64>) {
+    STEPS_NOTE.with(|s| drop(s.write(session, &[step_ids.into()])));
+}
+
+/// A step of a run, as it stands.
+pub struct StepRow {
+    pub step_id: i64,
+    pub name: String,
+    pub state: StepState,
+    pub queue_id: i32,
+    pub checkpoint_passed: bool,
+    /// It is there for failures.
+    pub survives: bool,
+}
+
+/// All steps of a run, or those of these names.
+pub fn of_run(session: &Session, run_id: i64, names: Option<Vec<String>>) -> Vec<StepRow> {
+    STEPS_OF_RUN.with(|s| {
+        s.write(session, &[run_id.into(), names.into()])
+            .all(|row| StepRow {
+                step_id: row.get(),
+                name: row.get(),
+                state: step_state(row.get()),
+                queue_id: row.get(),
+                checkpoint_passed: row.get(),
+                survives: row.get(),
+            })
+    })
+}
+
+/// The run is paused before this step, once.
+pub fn pass_checkpoint(session: &Session, step_id: i64) {
+    STEP_PASS_CHECKPOINT.with(|s| drop(s.write(session, &[step_id.into()])));
 }
 
 pub struct BuiltIn {
@@ -288,6 +564,8 @@ pub struct NewSuccessor<'a> {
     pub name: &'a str,
     pub payload: Jsonb,
     pub max_attempts: Option<i32>,
+    /// The run is paused: it waits until that is resumed.
+    pub blocked: bool,
 }
 
 pub fn insert_successor(session: &Session, new: &NewSuccessor) {
@@ -299,6 +577,7 @@ pub fn insert_successor(session: &Session, new: &NewSuccessor) {
         new.name.into(),
         new.payload.into(),
         new.max_attempts.into(),
+        new.blocked.into(),
     ];
     SUCCESSOR_INSERT.with(|s| drop(s.write(session, &args)));
 }
@@ -343,26 +622,67 @@ pub fn needs_ended(session: &Session, task_id: i64, name: Option<&str>, needs: V
 /// Work that a transaction leaves rather than wait for another one.
 #[derive(Clone, Copy)]
 pub enum Due {
-    Successor { step_id: i64 },
-    Slot { slot_key: i64 },
+    /// What follows from where a step is.
+    Step {
+        step_id: i64,
+    },
+    Slot {
+        slot_key: i64,
+    },
+}
+
+/// The step of a live task, and whether it is there for failures.
+fn live(session: &Session, task_id: i64) -> Option<(i64, bool)> {
+    STEP_OF_LIVE_TASK.with(|s| {
+        s.write(session, &[task_id.into()])
+            .first(|row| (row.get(), row.get()))
+    })
+}
+
+pub fn of_live_task(session: &Session, task_id: i64) -> Option<i64> {
+    live(session, task_id).map(|(step_id, _)| step_id)
+}
+
+pub fn survives(session: &Session, task_id: i64) -> bool {
+    live(session, task_id).is_some_and(|(_, survives)| survives)
+}
+
+/// The step of a task that has ended.
+pub fn of_task(session: &Session, task_id: i64) -> Option<i64> {
+    STEP_OF_TASK
+        .with(|s| s.write(session, &[task_id.into()]).first(|row| row.get()))
+        .flatten()
+}
+
+/// (run, step)
+pub fn runs_of(session: &Session, step_ids: Vec<i64>) -> Vec<(i64, i64)> {
+    STEPS_RUNS.with(|s| {
+        s.write(session, &[step_ids.into()])
+            .all(|row| (row.get(), row.get()))
+    })
+}
+
+/// Leaves what follows from where a step is to who looks into its queue, or where something follows it.
+pub fn insert_due_step(session: &Session, step_id: i64) {
+    DUE_INSERT_STEP.with(|s| drop(s.write(session, &[step_id.into()])));
 }
 
 pub fn insert_due(session: &Session, due: Due, queue_id: i32) {
     let (step_id, slot_key) = match due {
-        Due::Successor { step_id } => (Some(step_id), None),
+        Due::Step { step_id } => (Some(step_id), None),
         Due::Slot { slot_key } => (None, Some(slot_key)),
     };
     let args = [step_id.into(), slot_key.into(), queue_id.into()];
     DUE_INSERT.with(|s| drop(s.write(session, &args)));
 }
 
-pub fn take_due(session: &Session, queue_id: i32, max: i32) -> Vec<Due> {
+pub fn take_due(session: &Session, queue_id: i32) -> Vec<Due> {
     DUE_TAKE.with(|s| {
-        s.write(session, &[queue_id.into(), i64::from(max).into()])
+        s.write(session, &[queue_id.into(), i64::from(limits::SWEEP).into()])
             .all(|row| {
                 let (step_id, slot_key): (Option<i64>, Option<i64>) = (row.get(), row.get());
                 match (step_id, slot_key) {
-                    (Some(step_id), _) => Due::Successor { step_id },
+                    (Some(step_id), _) => Due::Step { step_id },
                     (None, slot_key) => Due::Slot {
                         slot_key: slot_key.expect("one of the two is set"),
                     },

@@ -1,20 +1,25 @@
 //! What follows when tasks end, or give back their slots, in the same transaction: the slots go to the next
-//! in line, the groups' counters go down, and a group that has ended dispatches its successor.
+//! in line, the groups' counters go down, and a step that has ended moves its run on.
 //!
-//! Lock order, over the whole batch: own tasks (locked by the verb, by id) → slot keys → counters → steps
-//! → runs. Tasks that are not the verb's own are taken with SKIP LOCKED only. See docs/locking.md.
+//! Lock order, over the whole batch: own tasks (locked by the verb, by id) → slot keys → counters → runs, each with its
+//! steps. Tasks that are not the verb's own are taken with SKIP LOCKED only. See docs/locking.md.
 
-use crate::model::limits;
+use super::runs::{self, Failure, Sequel};
+use crate::model::run::{RunState, StepState, step_end};
 use crate::model::state::State;
+use crate::pg::datum::Jsonb;
 use crate::pg::session::Session;
-use crate::pg::{lock, xact};
+use crate::pg::{lock, settings, xact};
 use crate::store::floors::{self, Line};
-use crate::store::lease::Place;
-use crate::store::step::{self, Due, Ended, NewStep, NewSuccessor};
+use crate::store::lease::{self, Place};
+use crate::store::run;
+use crate::store::slot::Given;
+use crate::store::step::{self, Due, Ended, Forgotten, Joined};
 use crate::store::{on_final, slot};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A task that has left its place: it has ended, or it is scheduled and holds no slot.
+/// A task that has left its place: it has ended, or it is scheduled or blocked and holds no slot.
 pub struct Left {
     pub task_id: i64,
     /// How it ended, if it did.
@@ -25,48 +30,183 @@ pub struct Left {
 }
 
 /// Advances what depends on these tasks; returns the tasks made ready.
-pub fn after(session: &Session, left: &[Left]) -> Vec<i64> {
-    let mut dispatched = Vec::new();
-    let mut holders: BTreeMap<(i64, i32), Vec<i64>> = BTreeMap::new();
-    let mut counts: BTreeMap<(i64, i16), Ended> = BTreeMap::new();
-    for task in left {
-        let place = task.place;
-        if let Some(slot_key) = place.slot_key {
-            holders
-                .entry((slot_key, place.queue_id))
-                .or_default()
-                .push(task.task_id);
-        }
-        if let (Some(state), Some(step_id), Some(shard)) = (task.ended, place.step_id, place.shard)
-        {
-            let count = counts.entry((step_id, shard)).or_default();
-            match state {
-                State::Completed => count.completed += 1,
-                State::Cancelled | State::Compensated => count.cancelled += 1,
-                _ => count.failed += 1,
-            }
-        }
+pub fn after(session: &Session, left: Vec<Left>) -> Vec<i64> {
+    after_all(session, left, &[])
+}
+
+/// The same for tasks that were ended with their run, and items that will never be tasks.
+pub fn after_cancel(session: &Session, left: Vec<Left>, forgotten: &[Forgotten]) {
+    advance(session, &left, forgotten, BTreeMap::new());
+}
+
+/// The same, and what others left at these steps.
+pub fn after_all(session: &Session, mut left: Vec<Left>, due_steps: &[i64]) -> Vec<i64> {
+    if left.is_empty() && due_steps.is_empty() {
+        return Vec::new();
     }
-    for ((slot_key, queue_id), holders) in holders {
-        dispatched.extend(free_slots(session, slot_key, queue_id, holders));
+    let mut sequels: BTreeMap<i64, Sequel> = BTreeMap::new();
+    for (run_id, step_id) in runs_of(session, due_steps.to_vec()) {
+        sequels.entry(run_id).or_default().due = Some(step_id);
+    }
+    let forgotten = fail(session, &mut left, &mut sequels);
+    advance(session, &left, &forgotten, sequels)
+}
+
+fn advance(
+    session: &Session,
+    left: &[Left],
+    forgotten: &[Forgotten],
+    mut sequels: BTreeMap<i64, Sequel>,
+) -> Vec<i64> {
+    let mut dispatched = Vec::new();
+    let mut dry = Vec::new();
+    for ((Reverse(slot_key), queue_id), holders) in holders(left) {
+        let (woken, is_dry) = free_slots(session, slot_key, queue_id, holders);
+        dispatched.extend(woken);
+        if is_dry {
+            dry.push(slot_key);
+        }
     }
     let mut shards: BTreeMap<i64, i32> = BTreeMap::new();
-    for ((step_id, shard), count) in counts {
+    for ((step_id, shard), count) in counts(left, forgotten) {
         if step::count_down(session, step_id, shard, count) {
             *shards.entry(step_id).or_default() += 1;
         }
     }
-    let mut joined = BTreeSet::new();
-    for (step_id, shards) in shards {
-        if step::shards_down(session, step_id, shards) {
-            joined.insert(step_id);
-        }
+    for (run_id, step_id) in runs_of(session, shards.keys().copied().collect()) {
+        let sequel = sequels.entry(run_id).or_default();
+        sequel.shards.push((step_id, shards[&step_id]));
     }
-    for step_id in joined {
-        dispatched.extend(dispatch_built_in(session, step_id));
+    for (run_id, sequel) in sequels {
+        dispatched.extend(runs::move_on(session, run_id, sequel));
+    }
+    for slot_key in dry {
+        dispatched.extend(runs::next_batch_of_key(session, slot_key));
     }
     dispatched.extend(tell(session, left));
     dispatched
+}
+
+fn runs_of(session: &Session, mut step_ids: Vec<i64>) -> Vec<(i64, i64)> {
+    if step_ids.is_empty() {
+        return Vec::new();
+    }
+    step_ids.sort_unstable();
+    step_ids.dedup();
+    let mut runs = step::runs_of(session, step_ids);
+    runs.sort_unstable();
+    runs
+}
+
+/// Tasks of runs have failed: where that stops the run, what has not started goes with them, before any slot or counter is
+/// locked. Returns the items that will never be tasks.
+fn fail(
+    session: &Session,
+    left: &mut Vec<Left>,
+    sequels: &mut BTreeMap<i64, Sequel>,
+) -> Vec<Forgotten> {
+    let mut failed: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for task in &*left {
+        if let (Some(State::Failed | State::Quarantined), Some(step_id), Some(_)) =
+            (task.ended, task.place.step_id, task.place.shard)
+        {
+            failed.entry(step_id).or_default().push(task.task_id);
+        }
+    }
+    let mut forgotten = Vec::new();
+    let of_due: Vec<i64> = sequels.values().filter_map(|sequel| sequel.due).collect();
+    let asked: Vec<i64> = failed.keys().copied().chain(of_due).collect();
+    if asked.is_empty() {
+        return forgotten;
+    }
+    for stoppable in run::on_error_of(session, asked) {
+        let run_id = stoppable.run_id;
+        let sequel = sequels.entry(run_id).or_default();
+        for (step_id, task_ids) in &failed {
+            if stoppable.step_ids.contains(step_id) {
+                let failures = task_ids.iter().map(|task_id| Failure::Task(*task_id));
+                sequel.failures.extend(failures);
+            }
+        }
+        if runs::stops(
+            stoppable.state,
+            stoppable.on_error,
+            !sequel.failures.is_empty(),
+        ) && run::try_lock(session, run_id).is_some()
+        {
+            let (ended, items) = {
+                let handlers_stay = stoppable.state != RunState::Cancelling;
+                runs::end_unstarted(session, run_id, "run_cancelled", handlers_stay, false)
+            };
+            left.extend(ended);
+            forgotten.extend(items);
+        }
+    }
+    forgotten
+}
+
+/// Who holds, or may hold, slots of which key. Steps' keys come before runs': who is handed the one asks for the other.
+fn holders(left: &[Left]) -> BTreeMap<(Reverse<i64>, i32), Vec<i64>> {
+    let mut holders: BTreeMap<(Reverse<i64>, i32), Vec<i64>> = BTreeMap::new();
+    for task in left {
+        let place = task.place;
+        for slot_key in [place.slot_key, place.run_slot_key].into_iter().flatten() {
+            holders
+                .entry((Reverse(slot_key), place.queue_id))
+                .or_default()
+                .push(task.task_id);
+        }
+    }
+    holders
+}
+
+fn counts(left: &[Left], forgotten: &[Forgotten]) -> BTreeMap<(i64, i16), Ended> {
+    let mut counts: BTreeMap<(i64, i16), Ended> = BTreeMap::new();
+    for task in left {
+        let (Some(state), Some(step_id), Some(shard)) =
+            (task.ended, task.place.step_id, task.place.shard)
+        else {
+            continue;
+        };
+        let count = counts.entry((step_id, shard)).or_default();
+        match state {
+            State::Completed => count.completed += 1,
+            State::Cancelled | State::Compensated => count.cancelled += 1,
+            _ => count.failed += 1,
+        }
+        count.quarantined += i32::from(state == State::Quarantined);
+        count.compensated += i32::from(state == State::Compensated);
+    }
+    for gone in forgotten {
+        for index in gone.first_index..gone.first_index + gone.items {
+            let shard = (index % i32::from(gone.shards)) as i16;
+            let count = counts.entry((gone.step_id, shard)).or_default();
+            count.cancelled += 1;
+            count.forgotten += 1;
+        }
+    }
+    counts
+}
+
+/// Ends a step whose last item has ended; its run is locked, unless its gate is closed.
+pub fn join(session: &Session, step_id: i64, joined: &Joined, defined: bool) -> StepState {
+    let (_, completed, failed, cancelled) = step::counts(session, step_id);
+    let mut state = step_end(completed, failed, cancelled);
+    let mut error = None;
+    if defined && joined.wide {
+        let (bytes, most) = (
+            step::join_bytes(session, step_id),
+            settings::max_join_bytes(),
+        );
+        if bytes > most {
+            state = StepState::Failed;
+            error = Some(Jsonb::from_text(&format!(
+                r#"{{"message": "the results of its items have {bytes} bytes together; at most {most} are allowed (pg_baton.max_join_bytes)"}}"#
+            )));
+        }
+    }
+    step::end(session, step_id, state, error, false);
+    state
 }
 
 /// Creates the tasks that tell of these ends, where the ended tasks' queues ask for it. Whoever ended them comes
@@ -101,21 +241,28 @@ fn tell(session: &Session, left: &[Left]) -> Vec<i64> {
     told
 }
 
-/// Hands the slots of tasks that need them no longer to the next in line, or frees them.
+/// Hands the slots of tasks that need them no longer to the next in line, or frees them: (tasks made ready, whether nobody
+/// is in line any more).
 ///
 /// A slot that finds nobody in line is freed only under the key's lock, after a second look: who gets in
 /// line holds that key FOR SHARE, so either is seen by the other.
-fn free_slots(session: &Session, slot_key: i64, queue_id: i32, holders: Vec<i64>) -> Vec<i64> {
+fn free_slots(
+    session: &Session,
+    slot_key: i64,
+    queue_id: i32,
+    holders: Vec<i64>,
+) -> (Vec<i64>, bool) {
     let line = || Line::Waiting { slot_key };
-    let (freed, mut woken) =
+    let (freed, mut given) =
         slot::hand_over(session, slot_key, holders.clone(), floors::scan(line()));
-    if woken.len() < freed {
+    let mut dry = false;
+    if given.len() < freed {
         slot::exclude(session, slot_key);
         let scan = floors::sure_scan(line());
         let (freed, again) = slot::hand_over(session, slot_key, holders.clone(), scan);
-        let left = freed > again.len();
-        woken.extend(again);
-        if left {
+        dry = freed > again.len();
+        given.extend(again);
+        if dry {
             // Waiters that others have locked, or that a fixed snapshot does not show, are looked for later.
             let waiting = xact::has_fixed_snapshot() || slot::waiter_exists(session, slot_key);
             slot::free(session, slot_key, holders);
@@ -124,7 +271,32 @@ fn free_slots(session: &Session, slot_key: i64, queue_id: i32, holders: Vec<i64>
             }
         }
     }
-    woken
+    (make_ready(session, given, queue_id), dry)
+}
+
+/// Those that were given a slot and need no other one; the others take the other one, or get in line for it.
+fn make_ready(session: &Session, given: Vec<Given>, queue_id: i32) -> Vec<i64> {
+    given
+        .into_iter()
+        .filter(|(task_id, needs)| {
+            needs.is_none_or(|slot_key| take_or_wait(session, slot_key, *task_id, queue_id))
+        })
+        .map(|(task_id, _)| task_id)
+        .collect()
+}
+
+/// Whether a locked task took the last slot that it needs, and is ready; else it is in line for it.
+pub fn take_or_wait(session: &Session, slot_key: i64, task_id: i64, queue_id: i32) -> bool {
+    let slot = take_slot(session, slot_key, task_id);
+    if matches!(slot, Slot::Taken) {
+        lease::make_ready(session, task_id);
+        return true;
+    }
+    lease::make_waiting(session, task_id, Some(slot_key));
+    if matches!(slot, Slot::Busy) {
+        step::insert_due(session, Due::Slot { slot_key }, queue_id);
+    }
+    false
 }
 
 /// Whether a task may get in line.
@@ -154,100 +326,48 @@ pub fn take_slot(session: &Session, slot_key: i64, task_id: i64) -> Slot {
     }
 }
 
-/// Dispatches the successor that a step names, if all its items have ended and nobody has dispatched it.
-/// The run's gate is tried, never waited for: if it is taken, the work is left for later.
-pub fn dispatch_built_in(session: &Session, step_id: i64) -> Option<i64> {
-    let built_in = step::successor(session, step_id)?;
-    match step::try_lock_run(session, built_in.run_id) {
-        None => {
-            // Where it is to be dispatched: somebody looks there, and the queue cannot be dropped before it is.
-            let queue_id = built_in.successor_queue_id;
-            step::insert_due(session, Due::Successor { step_id }, queue_id);
-            None
+/// Puts tasks in line for a key, and gives them what is free; returns those made ready. Never waits for the key: who
+/// frees a slot of it right now may not see them, so the key is looked at again later.
+pub fn line_up(
+    session: &Session,
+    slot_key: i64,
+    queue_id: i32,
+    put_in_line: impl FnOnce(),
+) -> Vec<i64> {
+    let sure = slot::try_share(session, slot_key) && !xact::has_fixed_snapshot();
+    put_in_line();
+    fill(session, slot_key, queue_id, !sure)
+}
+
+/// Gives free slots of a key to who is in line; returns the tasks made ready. If some may be left free (or `unsure`), the
+/// key is looked at again later.
+pub fn fill(session: &Session, slot_key: i64, queue_id: i32, unsure: bool) -> Vec<i64> {
+    let mut ready = Vec::new();
+    loop {
+        let given = slot::fill(session, slot_key);
+        if given.is_empty() {
+            break;
         }
-        Some(step::RUN_RUNNING) => {
-            lock::hold_queue(built_in.successor_queue_id);
-            let successor = Successor {
-                run_id: Some(built_in.run_id),
-                scope_id: built_in.run_id,
-                name: &built_in.successor,
-                queue_id: built_in.successor_queue_id,
-                payload: built_in.payload,
-                max_attempts: None,
-            };
-            dispatch(session, &successor)
-        }
-        Some(_) => None,
+        ready.extend(make_ready(session, given, queue_id));
     }
+    if (unsure || slot::has_free(session, slot_key)) && slot::waiter_exists(session, slot_key) {
+        step::insert_due(session, Due::Slot { slot_key }, queue_id);
+    }
+    ready
 }
 
-/// A successor to be dispatched.
-pub struct Successor<'a> {
-    pub run_id: Option<i64>,
-    pub scope_id: i64,
-    pub name: &'a str,
-    pub queue_id: i32,
-    pub payload: crate::pg::datum::Jsonb,
-    pub max_attempts: Option<i32>,
-}
-
-/// Creates the successor; `None` if its scope has one. In a run it is a step of its own, unless a group has
-/// taken its name.
-pub fn dispatch(session: &Session, successor: &Successor) -> Option<i64> {
-    let task_id = step::insert_dispatch(session, successor.scope_id, successor.name)?;
-    let step_id = successor.run_id.and_then(|run_id| {
-        let step_id = step::next_id(session);
-        let inserted = step::insert(
-            session,
-            &NewStep {
-                step_id,
-                run_id,
-                queue_id: successor.queue_id,
-                total: 1,
-                max_parallel: None,
-                shards: limits::shards(1),
-                name: successor.name,
-                key: None,
-                successor: None,
-                successor_queue_id: None,
-                successor_payload: None,
-            },
-        );
-        inserted.then_some(step_id)
-    });
-    step::insert_successor(
-        session,
-        &NewSuccessor {
-            task_id,
-            run_id: successor.run_id,
-            step_id,
-            queue_id: successor.queue_id,
-            name: successor.name,
-            payload: successor.payload,
-            max_attempts: successor.max_attempts,
-        },
-    );
-    Some(task_id)
-}
-
-/// Works off what others left in a queue, bounded.
-pub fn work_off_due(session: &Session, queue_id: i32) {
-    let mut due = step::take_due(session, queue_id, limits::SWEEP);
-    due.sort_by_key(|due| match due {
-        Due::Successor { step_id } => (0, *step_id),
-        Due::Slot { slot_key } => (1, *slot_key),
-    });
-    for due in due {
+/// Takes up what others left in a queue, bounded: hands out free slots, and returns the steps to look at.
+pub fn take_due(session: &Session, queue_id: i32) -> Vec<i64> {
+    xact::force_id();
+    let (mut steps, mut keys) = (BTreeSet::new(), BTreeSet::new());
+    for due in step::take_due(session, queue_id) {
         match due {
-            Due::Successor { step_id } => {
-                dispatch_built_in(session, step_id);
-            }
-            Due::Slot { slot_key } => {
-                slot::fill(session, slot_key);
-                if slot::waiter_exists(session, slot_key) && slot::has_free(session, slot_key) {
-                    step::insert_due(session, due, queue_id);
-                }
-            }
-        }
+            Due::Step { step_id } => steps.insert(step_id),
+            Due::Slot { slot_key } => keys.insert(slot_key),
+        };
     }
+    for slot_key in keys {
+        fill(session, slot_key, queue_id, false);
+    }
+    steps.into_iter().collect()
 }

@@ -309,21 +309,43 @@ fn one_of(argument: &str, value: &str, allowed: &[State]) -> Checked<State> {
 
 /// The kind of an event that a caller may write.
 pub fn kind(kind: String) -> Checked<String> {
-    const RESERVED: [&str; 8] = [
-        "leased",
-        "started",
-        "lease_lost",
-        "retry_scheduled",
-        "released",
-        "cancel_requested",
-        "compensating",
-        "final",
-    ];
-    if RESERVED.contains(&kind.as_str()) || kind.starts_with("baton.") {
+    unreserved(
+        kind,
+        &[
+            "leased",
+            "started",
+            "lease_lost",
+            "retry_scheduled",
+            "released",
+            "cancel_requested",
+            "compensating",
+            "final",
+        ],
+    )
+}
+
+/// The same on a run's tape.
+pub fn run_kind(kind: String) -> Checked<String> {
+    unreserved(
+        kind,
+        &[
+            "started",
+            "step_dispatched",
+            "step_finalized",
+            "paused",
+            "resumed",
+            "cancel_requested",
+            "final",
+        ],
+    )
+}
+
+fn unreserved(kind: String, reserved: &[&str]) -> Checked<String> {
+    if reserved.contains(&kind.as_str()) || kind.starts_with("baton.") {
         Err(
             Misuse::bad_value(format!("event kind \"{kind}\" is reserved")).detail(format!(
                 "The functions themselves write {} and what starts with \"baton.\".",
-                RESERVED.join(", ")
+                reserved.join(", ")
             )),
         )
     } else {

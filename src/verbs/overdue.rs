@@ -5,13 +5,14 @@ use super::advance::{self, Left, Slot};
 use crate::model::backoff;
 use crate::model::ending::{self, Ending};
 use crate::model::limits;
+use crate::model::run::RunState;
 use crate::model::state::State;
 use crate::model::transition::{self, Event};
 use crate::pg::datum::{Instant, Jsonb};
 use crate::pg::session::Session;
 use crate::pg::xact;
-use crate::store::lease::{self, GivenBack, Locked, Report};
-use crate::store::task;
+use crate::store::lease::{self, Due, GivenBack, Locked, Place, Report};
+use crate::store::{run, task};
 use pgrx::datum::Interval;
 
 /// Waits for the lock of a live task; else the state in which it ended, `None` if there is no such task.
@@ -38,21 +39,21 @@ impl Swept {
     /// The outcome word of a reap.
     pub fn outcome(&self) -> &'static str {
         match self.state {
-            State::Ready | State::Scheduled => "requeued",
+            State::Ready | State::Scheduled | State::Blocked => "requeued",
             state => state.name(),
         }
     }
 }
 
 /// Settles leases of these queues that ran out, each re-checked under its lock, while `room` (told what was
-/// settled so far) wants more; those that heartbeats have extended are looked at again when they run out. All
-/// tasks are locked before any slot or counter is. Bounded: the rest is still overdue for whoever comes next.
+/// settled so far) wants more; those that heartbeats have extended are looked at again when they run out. What must
+/// be advanced afterwards is noted in `left`. Bounded: the rest is still overdue for whoever comes next.
 pub fn sweep(
     session: &Session,
     queues: &[(&str, i32)],
     room: impl Fn(&[Swept]) -> i32,
+    left: &mut Vec<Left>,
 ) -> Vec<Swept> {
-    let mut left = Vec::new();
     let mut swept = Vec::new();
     for (queue, queue_id) in queues {
         xact::force_id();
@@ -68,7 +69,7 @@ pub fn sweep(
             }
             xact::make_durable();
             for task in expired {
-                let state = settle(session, &task, ending::lost(&task.lease), &mut left);
+                let state = settle(session, &task, ending::lost(&task.lease), left);
                 swept.push(Swept {
                     task_id: task.task_id,
                     state,
@@ -76,7 +77,6 @@ pub fn sweep(
             }
         }
     }
-    advance::after(session, &left);
     swept
 }
 
@@ -85,21 +85,15 @@ pub fn sweep(
 pub fn settle(session: &Session, task: &Locked, ending: Ending, left: &mut Vec<Left>) -> State {
     match ending {
         Ending::Requeue { counted } => {
-            let state = moved(task.state, Event::Requeue);
-            lease::end_lease(
-                session,
-                task.task_id,
-                state,
-                &GivenBack {
-                    used: false,
-                    loss_counted: counted,
-                    delay: Interval::from_micros(0),
-                    event: "lease_lost",
-                    error: None,
-                    by_lease: false,
-                },
-            );
-            state
+            let how = GivenBack {
+                used: false,
+                loss_counted: counted,
+                delay: Interval::from_micros(0),
+                event: "lease_lost",
+                error: None,
+                by_lease: false,
+            };
+            postpone(session, task, &how, left).0
         }
         Ending::Retry => {
             let error = Jsonb::from_text(r#"{"message": "timed_out"}"#);
@@ -159,24 +153,24 @@ pub fn end(
     report.state
 }
 
-/// A task whose lease is given back gets in line again, or is scheduled and gives back its slot.
+/// A task whose lease is given back gets in line again, or is scheduled (blocked, if its run is paused) and gives back its
+/// slot.
 pub fn postpone(
     session: &Session,
     task: &Locked,
     how: &GivenBack,
     left: &mut Vec<Left>,
 ) -> (State, Instant) {
-    let later = how.delay.as_micros() > 0;
-    let state = moved(
-        task.state,
-        if later {
-            Event::Postpone
-        } else {
-            Event::Requeue
-        },
-    );
+    let event = if how.delay.as_micros() > 0 {
+        Event::Postpone
+    } else if run_is_paused(session, task.place) {
+        Event::Block
+    } else {
+        Event::Requeue
+    };
+    let state = moved(task.state, event);
     let run_at = lease::end_lease(session, task.task_id, state, how);
-    if state == State::Scheduled {
+    if state != State::Ready {
         left.push(Left {
             task_id: task.task_id,
             ended: None,
@@ -185,6 +179,16 @@ pub fn postpone(
         });
     }
     (state, run_at)
+}
+
+/// Whether a task must wait for its run to be resumed: who resumes it waits for this transaction, and sees that. If the
+/// run's gate is closed, it gets in line, and whoever leases it looks again.
+fn run_is_paused(session: &Session, place: Place) -> bool {
+    place.shard.is_some()
+        && place.step_id.is_some_and(|step_id| {
+            run::try_lock_of_step(session, step_id)
+                .is_some_and(|(_, state)| state == RunState::Paused)
+        })
 }
 
 /// The state after a move that the verb has found to be legal.
@@ -214,23 +218,43 @@ pub fn retry_delay(task: &Locked) -> Interval {
 /// Makes scheduled tasks of a queue ready whose time has come, oldest first, bounded.
 pub fn promote(session: &Session, queue: &str, queue_id: i32) {
     xact::force_id();
-    for (task_id, slot_key) in lease::promote(session, queue, queue_id, limits::SWEEP) {
-        promote_slotted(session, task_id, slot_key);
+    for due in lease::promote(session, queue, queue_id, limits::SWEEP) {
+        promote_in_run(session, queue_id, &due);
     }
 }
 
-/// A scheduled task of a bounded group, due and locked, takes a slot or gets in line for one; returns
-/// its state.
-pub fn promote_slotted(session: &Session, task_id: i64, slot_key: i64) -> State {
-    match advance::take_slot(session, slot_key, task_id) {
-        Slot::Taken => {
-            lease::make_ready(session, task_id);
-            moved(State::Scheduled, Event::Due)
+/// A scheduled task of a run, due and locked: it is ready, takes its slots or gets in line for one, or waits for its run to be
+/// resumed; returns its state.
+pub fn promote_in_run(session: &Session, queue_id: i32, due: &Due) -> State {
+    let run = due
+        .step_id
+        .map(|step_id| run::try_lock_of_step(session, step_id));
+    match run {
+        Some(None) => return State::Scheduled, // Its gate is closed: looked at again.
+        Some(Some((_, RunState::Paused))) => {
+            lease::make_waiting(session, due.task_id, None);
+            return moved(State::Scheduled, Event::Block);
         }
+        _ => {}
+    }
+    let Some(slot_key) = due.slot_key else {
+        lease::make_ready(session, due.task_id);
+        return moved(State::Scheduled, Event::Due);
+    };
+    let ready = match advance::take_slot(session, slot_key, due.task_id) {
+        Slot::Taken => due
+            .run_slot_key
+            .is_none_or(|slot_key| advance::take_or_wait(session, slot_key, due.task_id, queue_id)),
         Slot::None => {
-            lease::make_blocked(session, task_id);
-            moved(State::Scheduled, Event::Block)
+            lease::make_waiting(session, due.task_id, Some(slot_key));
+            false
         }
-        Slot::Busy => State::Scheduled,
+        Slot::Busy => return State::Scheduled,
+    };
+    if ready {
+        lease::make_ready(session, due.task_id);
+        moved(State::Scheduled, Event::Due)
+    } else {
+        moved(State::Scheduled, Event::Block)
     }
 }

@@ -58,7 +58,7 @@ fn unused(session: &Session, name: &str, queue_id: i32) -> Checked<()> {
     }
     if uses.successors > 0 {
         return Err(refused(name).detail(format!(
-            "Groups with a successor that is still to be dispatched into it: {}.",
+            "Steps and successors of runs that are still to be dispatched into it: {}.",
             uses.successors
         )));
     }

@@ -1,7 +1,7 @@
 use super::access;
 use super::args::{self, Checked, answer};
 use super::overdue::{self, Swept};
-use super::{advance, queues};
+use super::{advance, queues, runs};
 use crate::model::access::Capability::Work;
 use crate::model::limits;
 use crate::model::state::State;
@@ -11,7 +11,8 @@ use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::floors::{self, Line};
 use crate::store::lease::{self, Leased, Taker};
-use crate::store::queue;
+use crate::store::queue::{self, Open};
+use crate::store::step;
 use pgrx::prelude::*;
 
 /// Leases up to `max_tasks` tasks of a queue: overdue leases first, then the highest priority, then in the order
@@ -102,39 +103,71 @@ fn acquire(
     };
     let paused =
         open.paused || xact::has_fixed_snapshot() && queue::is_paused(session, open.queue_id);
+    let mut left = Vec::new();
     let mut tasks = Vec::new();
     if open.overdue {
         let ready = |task: &&Swept| task.state == State::Ready;
-        let swept = overdue::sweep(session, &[(name, open.queue_id)], |swept| {
+        let room = |swept: &[Swept]| {
             let wanted = max_tasks - swept.iter().filter(ready).count() as i32;
             wanted.min(max_tasks + limits::SWEEP - swept.len() as i32)
-        });
+        };
+        let swept = overdue::sweep(session, &[(name, open.queue_id)], room, &mut left);
         let again: Vec<i64> = swept
             .iter()
             .filter(ready)
             .map(|task| task.task_id)
             .collect();
         if !again.is_empty() && !paused {
-            tasks = lease::lease(session, again, &taker);
+            tasks = runs::granted(session, lease::lease(session, again, &taker));
         }
     }
     if open.scheduled {
         overdue::promote(session, name, open.queue_id);
     }
-    if open.due {
-        xact::force_id();
-        advance::work_off_due(session, open.queue_id);
-    }
+    let due_steps = if open.due {
+        advance::take_due(session, open.queue_id)
+    } else {
+        Vec::new()
+    };
+    advance::after_all(session, left, &due_steps);
     let lanes = if paused { 0 } else { open.lanes };
-    for priority in queue::priorities(lanes) {
-        let room = max_tasks - tasks.len() as i32;
-        if room == 0 {
-            break;
+    claim(session, &open, lanes, max_tasks, &taker, &mut tasks);
+    if open.batches && !paused && (tasks.len() as i32) < max_tasks {
+        // The line is used up: the next items of a wide step become tasks.
+        if let Some(step_id) = step::batch_of_queue(session, open.queue_id) {
+            runs::next_batch(session, step_id);
+            claim(session, &open, lanes, max_tasks, &taker, &mut tasks);
         }
-        tasks.extend(lease::claim(session, open.queue_id, priority, room, &taker));
     }
     if !tasks.is_empty() {
         xact::make_durable();
     }
     Ok(tasks)
+}
+
+/// Leases what is in line, highest priority first, until there are enough.
+fn claim(
+    session: &Session,
+    open: &Open,
+    lanes: i32,
+    max_tasks: i32,
+    taker: &Taker,
+    tasks: &mut Vec<Leased>,
+) {
+    for priority in queue::priorities(lanes) {
+        loop {
+            let room = max_tasks - tasks.len() as i32;
+            if room == 0 {
+                return;
+            }
+            let leased = lease::claim(session, open.queue_id, priority, room, taker);
+            let count = leased.len();
+            tasks.extend(runs::granted(session, leased));
+            // Some were of runs that do not go on: look behind them.
+            let all_granted = max_tasks - tasks.len() as i32 == room - count as i32;
+            if all_granted {
+                break;
+            }
+        }
+    }
 }

@@ -1,13 +1,13 @@
 use super::access;
 use super::args::{self, Checked, answer};
-use super::{advance, overdue};
+use super::{advance, overdue, runs};
 use crate::model::access::Capability::Work;
 use crate::model::ending;
 use crate::model::state::State;
 use crate::pg::datum::{Instant, Jsonb, Text};
 use crate::pg::session::Session;
 use crate::pg::xact;
-use crate::store::lease::{self, Locked, Taker};
+use crate::store::lease::{self, Due, Locked, Taker};
 use crate::store::queue;
 use pgrx::prelude::*;
 
@@ -120,9 +120,14 @@ fn acquire(session: &Session, task_id: i64, owner: &str, ttl: Option<Interval>) 
         ttl: ttl.unwrap_or(task.lease_ttl),
         max_runtime: task.max_runtime,
     };
-    let leased = lease::lease(session, vec![task_id], &taker)
-        .pop()
-        .expect("the task is ready and locked by this transaction");
+    let leased = runs::granted(session, lease::lease(session, vec![task_id], &taker)).pop();
+    let Some(leased) = leased else {
+        return Answer {
+            outcome: "not_ready",
+            state: Some(State::Blocked),
+            ..Answer::default()
+        };
+    };
     Answer {
         outcome: "acquired",
         state: Some(State::Running),
@@ -147,16 +152,18 @@ fn free(session: &Session, task: &Locked, owner: &str) -> State {
             xact::make_durable();
             let mut left = Vec::new();
             let state = overdue::settle(session, task, ending, &mut left);
-            advance::after(session, &left);
+            advance::after(session, left);
             state
         }
-        State::Scheduled if task.due => match task.place.slot_key {
-            None => {
-                lease::make_ready(session, task.task_id);
-                State::Ready
-            }
-            Some(slot_key) => overdue::promote_slotted(session, task.task_id, slot_key),
-        },
+        State::Scheduled if task.due => {
+            let due = Due {
+                task_id: task.task_id,
+                step_id: task.place.shard.and(task.place.step_id),
+                slot_key: task.place.slot_key,
+                run_slot_key: task.place.run_slot_key,
+            };
+            overdue::promote_in_run(session, task.place.queue_id, &due)
+        }
         state => state,
     }
 }

@@ -65,6 +65,6 @@ fn cancel(
     let mut left = Vec::new();
     let report = Report::because(state, reason);
     overdue::end(session, &task, End::ByOthers, &report, &mut left);
-    advance::after(session, &left);
+    advance::after(session, left);
     ("cancelled", Some(state))
 }

@@ -3,13 +3,16 @@ use super::args::{self, Checked, answer};
 use super::queues;
 use crate::model::access::Capability::Produce;
 use crate::model::limits;
+use crate::model::run::RunState;
 use crate::pg::datum::{Elements, Jsonb, Text};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::xact;
+use crate::store::run::{self, New};
 use crate::store::slot;
-use crate::store::step::{self, FoundStep, NewStep};
+use crate::store::step::{self, FoundStep, Items, NewStep, Spec};
 use pgrx::prelude::*;
+use serde_json::json;
 
 /// Creates a group of known size (with_items): a task per payload, and at its end one successor.
 ///
@@ -91,13 +94,18 @@ fn task_create_items(
         if let Some(run_id) = run_id {
             // With a successor it excludes who dispatches one of that name.
             let lock = if successor.is_some() {
-                step::exclude_run
+                run::exclude
             } else {
-                step::lock_run
+                run::lock
             };
             match lock(&session, run_id, session.queues()) {
                 None => return Err(Misuse::no_run(run_id)),
-                Some(step::RUN_RUNNING) => {}
+                Some(gate) if gate.state == RunState::Running => {
+                    // A defined run ends with its last step: it cannot while this one is being made.
+                    if gate.defined {
+                        run::hold(&session, run_id);
+                    }
+                }
                 Some(_) => {
                     return Err(Misuse::wrong_state(format!("run {run_id} is not running")));
                 }
@@ -116,6 +124,7 @@ fn task_create_items(
             successor: successor.as_deref(),
             successor_queue_id,
             successor_payload: successor.as_ref().map(|_| successor_payload),
+            with_items: true,
         };
         let max_attempts = max_attempts.unwrap_or(queue.max_attempts);
         create(&session, &new, run_id.is_none(), payloads, max_attempts)
@@ -180,9 +189,40 @@ fn create(
         // Somebody has just created it: look again.
     }
     if new_run {
-        step::insert_run(session, new.run_id, new.key);
+        run::insert(
+            session,
+            &New {
+                run_id: new.run_id,
+                workflow_id: None,
+                slot_key: None,
+                on_error: None,
+                version: None,
+                name: None,
+                key: new.key,
+                input: Jsonb::empty_object(),
+                metadata: Jsonb::empty_object(),
+            },
+        );
     }
-    let items = step::insert_items(session, new, payloads, max_attempts);
+    let spec = Spec {
+        run_id: new.run_id,
+        step_id: new.step_id,
+        queue_id: new.queue_id,
+        name: new.name.to_owned(),
+        max_attempts,
+        priority: 0,
+        max_runtime: None,
+        slot_key: new.max_parallel.map(|_| new.step_id),
+        run_slot_key: None,
+        shards: new.shards,
+    };
+    let items = Items {
+        payloads,
+        first_index: 0,
+        ready: new.max_parallel.unwrap_or(new.total),
+        waits_for: new.max_parallel.map(|_| new.step_id),
+    };
+    let items = step::insert_items(session, &spec, items);
     if let Some(capacity) = new.max_parallel {
         let holders = items
             .iter()
@@ -191,6 +231,11 @@ fn create(
             .collect();
         slot::insert(session, new.step_id, capacity, holders);
     }
+    let started = new_run.then(|| ("started", "{}".to_owned()));
+    let dispatched = json!({"step": new.name, "total": new.total}).to_string();
+    let events = started.into_iter().chain([("step_dispatched", dispatched)]);
+    let events = events.map(|(kind, body)| (kind, Jsonb::from_text(&body)));
+    run::append(session, new.run_id, events.collect());
     let items = items
         .into_iter()
         .map(|(index, task_id, ready)| {

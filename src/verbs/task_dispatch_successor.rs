@@ -1,16 +1,18 @@
 use super::access;
-use super::advance::{self, Successor};
 use super::args::{self, Checked, answer};
 use super::queues;
+use super::runs::{self, Moving, Successor};
 use crate::model::access::Capability::{Produce, Work};
 use crate::model::limits;
+use crate::model::run::RunState;
 use crate::pg::datum::{Elements, Jsonb, Text};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::step::{self, Scope};
-use crate::store::task;
+use crate::store::{run, task};
 use pgrx::prelude::*;
+use serde_json::json;
 
 /// Dispatches the successor of a task, or of its whole group, exactly once, however many call and in whatever order.
 ///
@@ -114,12 +116,16 @@ fn dispatch(
     }
     let needed = needs.len() as i64;
     let ended = |session| step::scope_of(session, task_id).is_some_and(|s| s.ended_as.is_some());
+    let mut moving = None;
     let ready = match scope.run_id {
         Some(run_id) => {
             // The run before its steps, as everybody who does not come from a task.
-            match step::lock_run(session, run_id, None) {
+            let held = run::lock(session, run_id, None).and_then(|_| run::hold(session, run_id));
+            match held {
                 None => return Ok(("not_found", None)), // It was purged meanwhile.
-                Some(step::RUN_RUNNING) => {}
+                Some(held) if matches!(held.state, RunState::Running | RunState::Paused) => {
+                    moving = Some(Moving::new(session, held));
+                }
                 Some(_) => return Ok(("run_not_active", None)),
             }
             let (present, open) = step::lock_needs(session, run_id, scope.step_id, needs);
@@ -146,8 +152,15 @@ fn dispatch(
         return Ok(match step::find_dispatch(session, run_id, successor.name) {
             Some(id) => ("already_dispatched", Some(id)),
             None if !over => ("waiting", None),
-            None => match advance::dispatch_built_in(session, step_id) {
-                Some(id) => ("dispatched", Some(id)),
+            None => match runs::dispatch_built_in(
+                session,
+                step_id,
+                moving.as_mut().expect("the task stands in a run"),
+            ) {
+                Some(id) => {
+                    moving.into_iter().for_each(Moving::write_events);
+                    ("dispatched", Some(id))
+                }
                 None => (
                     "already_dispatched",
                     step::find_dispatch(session, run_id, successor.name),
@@ -173,8 +186,20 @@ fn dispatch(
         ))
         .detail("A step of a run has a name of its own."));
     }
-    Ok(match advance::dispatch(session, successor) {
-        Some(id) => ("dispatched", Some(id)),
+    let paused = moving
+        .as_ref()
+        .is_some_and(|moving| moving.state() == RunState::Paused);
+    Ok(match runs::dispatch(session, successor, paused) {
+        Some(id) => {
+            if let Some(mut moving) = moving {
+                moving.event(
+                    "step_dispatched",
+                    json!({"step": successor.name, "total": 1}),
+                );
+                moving.write_events();
+            }
+            ("dispatched", Some(id))
+        }
         None => (
             "already_dispatched",
             step::find_dispatch(session, successor.scope_id, successor.name),

@@ -106,7 +106,7 @@ fn fail(
             (event, Some(state), Some(run_at))
         }
     };
-    advance::after(session, &left);
+    advance::after(session, left);
     Some(answer)
 }
 

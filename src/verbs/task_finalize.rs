@@ -59,7 +59,7 @@ fn task_finalize(
         };
         let mut left = Vec::new();
         let answer = finalize(&session, task_id, token, &report, &mut left);
-        let mut dispatched = advance::after(&session, &left);
+        let mut dispatched = advance::after(&session, left);
         dispatched.truncate(limits::DISPATCHED);
         Ok((answer, dispatched))
     };
@@ -134,7 +134,7 @@ fn task_finalize_many(
                 (i as i64 + 1, task_id, answer)
             })
             .collect();
-        advance::after(&session, &left);
+        advance::after(&session, left);
         answers.sort_by_key(|(ordinal, ..)| *ordinal);
         Ok(answers)
     };

@@ -7,7 +7,6 @@ use crate::model::limits;
 use crate::pg::datum::Text;
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
-use crate::pg::xact;
 use crate::store::floors::{self, Line};
 use crate::store::queue::{self, Open};
 use pgrx::prelude::*;
@@ -63,15 +62,17 @@ fn reap(session: &Session, max_tasks: i32, named: Option<String>) -> Checked<Vec
         .filter(|(_, open)| open.overdue)
         .map(|(name, open)| (*name, open.queue_id))
         .collect();
-    let swept = overdue::sweep(session, &overdue, |swept| max_tasks - swept.len() as i32);
+    let (mut left, mut due_steps) = (Vec::new(), Vec::new());
+    let room = |swept: &[Swept]| max_tasks - swept.len() as i32;
+    let swept = overdue::sweep(session, &overdue, room, &mut left);
     for (name, open) in &queues {
         if open.scheduled {
             overdue::promote(session, name, open.queue_id);
         }
         if open.due {
-            xact::force_id();
-            advance::work_off_due(session, open.queue_id);
+            due_steps.extend(advance::take_due(session, open.queue_id));
         }
     }
+    advance::after_all(session, left, &due_steps);
     Ok(swept)
 }

@@ -83,6 +83,6 @@ fn reap(
             state,
         });
     }
-    advance::after(session, &left);
+    advance::after(session, left);
     swept
 }

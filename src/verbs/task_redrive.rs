@@ -1,11 +1,13 @@
 use super::access;
 use super::args::{self, Checked, answer};
+use super::runs;
 use crate::model::access::Capability::Control;
+use crate::model::run::RunState;
 use crate::model::state::State;
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::{lock, xact};
-use crate::store::{queue, redrive, task};
+use crate::store::{queue, redrive, run, step, task};
 use pgrx::prelude::*;
 
 /// Does a task again that ended badly: a new task in the same queue, with its payload, name, priority and metadata, without a key and
@@ -46,14 +48,7 @@ fn redrive(session: &Session, task_id: i64) -> Checked<(&'static str, Option<i64
         return Ok(("already_redriven", Some(new)));
     }
     if ended.in_run {
-        // A run without a definition is never paused, and over when all its tasks are.
-        let over = redrive::run_is_over(session, task_id);
-        let outcome = if over {
-            "run_terminal"
-        } else {
-            "run_not_paused"
-        };
-        return Ok((outcome, None));
+        return redrive_in_run(session, task_id, ended.queue_id);
     }
     lock::hold_queue(ended.queue_id);
     if let Some(name) = queue::dropped(session, ended.queue_id) {
@@ -63,4 +58,41 @@ fn redrive(session: &Session, task_id: i64) -> Checked<(&'static str, Option<i64
         Some((_, new)) => ("redriven", Some(new)),
         None => ("already_redriven", redrive::find(session, task_id)),
     })
+}
+
+/// In a run that is paused because of it the new task takes the old one's place: its step, its item, its counters.
+fn redrive_in_run(
+    session: &Session,
+    task_id: i64,
+    queue_id: i32,
+) -> Checked<(&'static str, Option<i64>)> {
+    let Some((run_id, state, over)) = redrive::run_of(session, task_id) else {
+        return Ok(("not_found", None)); // It was purged meanwhile.
+    };
+    // A run without a definition is over when all its tasks are.
+    if state.is_terminal() || over {
+        return Ok(("run_terminal", None));
+    }
+    let held = run::exclude(session, run_id, None).and_then(|_| run::hold(session, run_id));
+    let paused = held.is_some_and(|held| {
+        held.state == RunState::Paused && held.checkpoint.as_deref() == Some(runs::ON_ERROR)
+    });
+    if !paused {
+        return Ok(("run_not_paused", None));
+    }
+    lock::hold_queue(queue_id);
+    if let Some(name) = queue::dropped(session, queue_id) {
+        return Err(Misuse::no_queue(&name));
+    }
+    let Some(redriven) = redrive::insert_in_run(session, task_id) else {
+        return Ok(match redrive::find(session, task_id) {
+            Some(new) => ("already_redriven", Some(new)),
+            None => ("run_not_paused", None),
+        });
+    };
+    if step::count_up(session, redriven.step_id, redriven.shard, redriven.state) {
+        step::open_again(session, redriven.step_id);
+    }
+    run::forget_failure(session, run_id, task_id);
+    Ok(("redriven", Some(redriven.task_id)))
 }

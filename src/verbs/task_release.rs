@@ -81,7 +81,7 @@ fn release(
         let (_, run_at) = overdue::postpone(session, &task, &how, &mut left);
         ("released", Some(run_at))
     };
-    advance::after(session, &left);
+    advance::after(session, left);
     Some(answer)
 }
 

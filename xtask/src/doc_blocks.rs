@@ -284,7 +284,7 @@ fn program(
 }
 
 /// A Python that has psycopg: the demo's, or one that came with the machine.
-fn python() -> Option<Command> {
+pub fn python() -> Option<Command> {
     let demo = setup::target_dir().join("demo");
     let places = [
         (demo.join("venv/bin/python3"), None),

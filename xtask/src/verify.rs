@@ -4,6 +4,8 @@
 //! as few times as can be. The pgrx tests install a test build over the released one; that is why they come
 //! before `install`, and why whatever needs a server comes after it.
 
+pub mod examples;
+pub mod mermaid;
 pub mod process;
 pub mod regress;
 pub mod tally;
@@ -20,6 +22,7 @@ use anyhow::{Result, bail};
 use crate::cluster::Cluster;
 use crate::setup::{self, Pg};
 use crate::{demo, doc_blocks, generate, seeded_bugs};
+use process::Finished;
 use tally::{Tally, seconds};
 
 /// Long enough to compile everything on two slow cores.
@@ -32,7 +35,7 @@ const PROOF_LIMIT: Duration = Duration::from_secs(90 * 60);
 const DEMO_FILES: &str = "300";
 
 /// The name of each step, for `--only`, and what it proves.
-const STEPS: [(&str, &str); 14] = [
+const STEPS: [(&str, &str); 16] = [
     ("fmt", "the code is formatted"),
     ("clippy", "no warnings"),
     (
@@ -47,6 +50,8 @@ const STEPS: [(&str, &str); 14] = [
     ("isolation", "the races, one a spec"),
     ("demo", "the examples do real work"),
     ("docs", "the documentation does what it shows"),
+    ("mermaid", "Mermaid draws the graphs of runs"),
+    ("executor", "messages, and one successor a group"),
     ("races", "the five races, in plain SQL and here"),
     ("stress", "random clients, and everything that fails"),
     ("bugs", "the tests notice what is broken on purpose"),
@@ -69,7 +74,14 @@ const FULL_STRESS: &[&str] = &[
 const SLICE_OF_STRESS: &[&str] = &["--tasks", "4000", "--crashes", "3"];
 
 /// Steps that talk to a server with the extension installed.
-const NEED_SERVER: [&str; 4] = ["generate", "regress", "isolation", "docs"];
+const NEED_SERVER: [&str; 6] = [
+    "generate",
+    "regress",
+    "isolation",
+    "docs",
+    "executor",
+    "mermaid",
+];
 /// Steps that start servers of their own, with the extension that is installed.
 const NEED_INSTALL: [&str; 3] = ["races", "stress", "bugs"];
 
@@ -169,6 +181,11 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
                 regress::isolation(&pg, server, &out, &options.chosen, tally)
             }
             ("docs", Some(server)) => doc_blocks::run(&pg, server, &out.join("docs"), tally),
+            ("mermaid", Some(server)) => mermaid::run(server, &out, tally),
+            ("executor", Some(server)) => {
+                let groups = if options.full { "500" } else { "50" };
+                examples::executor(server, &out, groups, tally)
+            }
             ("races", _) => {
                 let quick: &[&str] = if options.full { &[] } else { &["--quick"] };
                 proof(
@@ -370,6 +387,19 @@ fn proof(pg: &Pg, out: &Path, tally: &mut Tally, program: &str, args: &[&str]) -
         &out.join(format!("{program}.log")),
         PROOF_LIMIT,
     )?;
+    for line in finished
+        .output
+        .lines()
+        .filter(|line| finished.success && line.contains("seed "))
+    {
+        println!("    {line}");
+    }
+    count(program, &finished, begun.elapsed(), tally);
+    Ok(())
+}
+
+/// Counts what a program reports in its last line.
+fn count(program: &str, finished: &Finished, took: Duration, tally: &mut Tally) {
     let last = finished
         .output
         .trim_end()
@@ -385,18 +415,10 @@ fn proof(pg: &Pg, out: &Path, tally: &mut Tally, program: &str, args: &[&str]) -
             program,
             &format!("{}\n{}", finished.ending, finished.output),
         );
-        return Ok(());
+        return;
     };
-    for line in finished
-        .output
-        .lines()
-        .filter(|line| line.contains("seed "))
-    {
-        println!("    {line}");
-    }
     tally.passed_many(count - 1);
-    tally.passed(&format!("{program}: {count} passed"), begun.elapsed());
-    Ok(())
+    tally.passed(&format!("{program}: {count} passed"), took);
 }
 
 fn test_features(pg: &Pg) -> String {

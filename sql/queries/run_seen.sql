@@ -1,0 +1,2 @@
+-- A run whose gate this transaction holds open. Takes no lock.
+SELECT state, on_error, workflow_id, slot_key, checkpoint FROM baton.run WHERE run_id = $1

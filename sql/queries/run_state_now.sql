@@ -1,0 +1,2 @@
+-- A run's state. Takes no lock.
+SELECT state FROM baton.run WHERE run_id = $1

@@ -1,0 +1,6 @@
+-- Whether a step is to run, and with which payloads (its template stands at $5 in the definition $4). Takes no lock.
+SELECT e.verdict, e.problem, e.payloads
+FROM baton.workflow w
+CROSS JOIN LATERAL baton._evaluate($1, $2, w.definition #>> ARRAY['steps', $4, 'if'], w.definition #>> ARRAY['steps', $4, 'with_items'],
+    w.definition #> ARRAY['steps', $4, 'payload'], $5, $6, $7) e
+WHERE w.workflow_id = $3

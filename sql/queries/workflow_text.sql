@@ -1,0 +1,2 @@
+-- A definition as text. Takes no lock.
+SELECT $1::text

@@ -1,0 +1,417 @@
+//! Runs: their gate, their state, their tape, and their tasks in flight.
+
+use crate::model::run::{OnError, RunState};
+use crate::model::state::State;
+use crate::pg::datum::{Instant, Jsonb, QueueIds};
+use crate::pg::session::Session;
+use crate::pg::statement::Row;
+use crate::statements;
+use crate::store::lease::Place;
+
+statements! {
+    INSERT = "run_insert.sql",
+    BY_KEY = "run_by_key.sql",
+    LOCK = "run_lock.sql",
+    EXCLUDE = "run_exclude.sql",
+    TRY_LOCK = "run_try_lock.sql",
+    TRY_LOCK_OF_STEP = "run_try_lock_of_step.sql",
+    ON_ERROR_OF = "run_on_error.sql",
+    HOLD = "run_hold.sql",
+    CONTROL = "run_control.sql",
+    SET_STATE = "run_set_state.sql",
+    PAUSE = "run_pause.sql",
+    ADD_FAILED = "run_add_failed.sql",
+    TAKE_FAILED = "run_take_failed.sql",
+    END = "run_end.sql",
+    APPEND = "run_append.sql",
+    APPEND_EVENT = "run_append_event.sql",
+    TAPE_LOCK = "run_tape_lock.sql",
+    EVENT_BY_DEDUP_KEY = "run_event_by_dedup_key.sql",
+    ANNOTATE = "run_annotate.sql",
+    FINALIZED_SAME = "run_finalized_same.sql",
+    HAS_OPEN_STEP = "run_has_open_step.sql",
+    TASKS_LOCK = "run_tasks_lock.sql",
+    PAUSE_TASKS = "run_pause_tasks.sql",
+    RESUME_KEYS = "run_resume_keys.sql",
+    RESUME_TASKS = "run_resume_tasks.sql",
+    END_TASKS = "run_end_tasks.sql",
+    REQUEST_CANCEL = "run_request_cancel.sql",
+    STATE_NOW = "run_state_now.sql",
+    SEEN = "run_seen.sql",
+    FORGET_FAILURE = "run_forget_failure.sql",
+    DESCRIBE_FAILURES = "run_describe_failures.sql",
+    FAILED_DETAIL = "run_failed_detail.sql",
+}
+
+fn state(row: &mut Row) -> RunState {
+    RunState::from_code(row.get()).expect("the table holds known states only")
+}
+
+fn on_error(row: &mut Row) -> Option<OnError> {
+    let code: Option<i16> = row.get();
+    code.and_then(|code| OnError::ALL.get(code as usize).copied())
+}
+
+fn code(on_error: OnError) -> i16 {
+    OnError::ALL
+        .iter()
+        .position(|known| *known == on_error)
+        .expect("all are listed") as i16
+}
+
+/// A run to be started.
+pub struct New<'a> {
+    pub run_id: i64,
+    pub workflow_id: Option<i64>,
+    pub slot_key: Option<i64>,
+    pub on_error: Option<OnError>,
+    pub version: Option<i32>,
+    pub name: Option<&'a str>,
+    pub key: Option<&'a str>,
+    pub input: Jsonb,
+    pub metadata: Jsonb,
+}
+
+/// `false`: the workflow has a run with this key.
+pub fn insert(session: &Session, new: &New) -> bool {
+    let args = [
+        new.run_id.into(),
+        new.workflow_id.into(),
+        new.slot_key.into(),
+        new.on_error.map(code).into(),
+        new.version.into(),
+        new.name.map(str::to_owned).into(),
+        new.key.map(str::to_owned).into(),
+        new.input.into(),
+        new.metadata.into(),
+    ];
+    INSERT.with(|s| s.write(session, &args).len() == 1)
+}
+
+/// (run, whether it was started with this input)
+pub fn by_key(
+    session: &Session,
+    name: Option<&str>,
+    key: &str,
+    input: Jsonb,
+) -> Option<(i64, bool)> {
+    let args = [name.map(str::to_owned).into(), key.into(), input.into()];
+    BY_KEY.with(|s| s.write(session, &args).first(|row| (row.get(), row.get())))
+}
+
+/// What is seen of a run at its gate.
+#[derive(Clone, Copy)]
+pub struct Gate {
+    pub state: RunState,
+    pub defined: bool,
+}
+
+fn gate(row: &mut Row) -> Gate {
+    Gate {
+        state: state(row),
+        defined: row.get(),
+    }
+}
+
+/// The run, its gate held open; waits. `None` too if it has no step in these queues.
+pub fn lock(session: &Session, run_id: i64, queues: Option<&QueueIds>) -> Option<Gate> {
+    LOCK.with(|s| {
+        s.write(session, &[run_id.into(), queues.into()])
+            .first(gate)
+    })
+}
+
+/// The same, its gate closed to everybody else.
+pub fn exclude(session: &Session, run_id: i64, queues: Option<&QueueIds>) -> Option<Gate> {
+    EXCLUDE.with(|s| {
+        s.write(session, &[run_id.into(), queues.into()])
+            .first(gate)
+    })
+}
+
+/// The same as `lock` without waiting: `None` if the gate is closed.
+pub fn try_lock(session: &Session, run_id: i64) -> Option<RunState> {
+    TRY_LOCK.with(|s| s.write(session, &[run_id.into()]).first(state))
+}
+
+/// The run of a step and what a failure does there, its gate held open; `None` if it is closed.
+pub fn try_lock_of_step(session: &Session, step_id: i64) -> Option<(i64, RunState)> {
+    TRY_LOCK_OF_STEP.with(|s| {
+        s.write(session, &[step_id.into()])
+            .first(|row| (row.get(), state(row)))
+    })
+}
+
+/// A run that failures of its tasks stop.
+pub struct Stoppable {
+    pub run_id: i64,
+    pub step_ids: Vec<i64>,
+    pub state: RunState,
+    pub on_error: Option<OnError>,
+}
+
+/// The runs of these steps that have a definition.
+pub fn on_error_of(session: &Session, step_ids: Vec<i64>) -> Vec<Stoppable> {
+    ON_ERROR_OF.with(|s| {
+        s.write(session, &[step_ids.into()]).all(|row| Stoppable {
+            run_id: row.get(),
+            step_ids: row.get(),
+            state: state(row),
+            on_error: on_error(row),
+        })
+    })
+}
+
+/// A run, its row locked.
+pub struct Held {
+    pub run_id: i64,
+    pub state: RunState,
+    pub on_error: Option<OnError>,
+    pub workflow_id: Option<i64>,
+    pub slot_key: Option<i64>,
+    pub checkpoint: Option<String>,
+}
+
+fn held(run_id: i64, row: &mut Row) -> Held {
+    Held {
+        run_id,
+        state: state(row),
+        on_error: on_error(row),
+        workflow_id: row.get(),
+        slot_key: row.get(),
+        checkpoint: row.get(),
+    }
+}
+
+/// A run whose gate this transaction holds; waits for who else notes the end of a step.
+pub fn hold(session: &Session, run_id: i64) -> Option<Held> {
+    HOLD.with(|s| {
+        s.write(session, &[run_id.into()])
+            .first(|row| held(run_id, row))
+    })
+}
+
+/// The same without its row's lock: what it is, rather than where.
+pub fn seen(session: &Session, run_id: i64) -> Option<Held> {
+    SEEN.with(|s| {
+        s.write(session, &[run_id.into()])
+            .first(|row| held(run_id, row))
+    })
+}
+
+/// Failures, as a checkpoint's detail lists them: a JSON array.
+pub fn describe_failures(session: &Session, task_ids: Vec<i64>, steps: Vec<String>) -> Jsonb {
+    DESCRIBE_FAILURES
+        .with(|s| {
+            s.write(session, &[task_ids.into(), steps.into()])
+                .first(|row| row.get())
+        })
+        .expect("one row")
+}
+
+/// The detail of a checkpoint that lists these failures.
+pub fn failed_detail(session: &Session, failed: Jsonb) -> Jsonb {
+    FAILED_DETAIL
+        .with(|s| s.write(session, &[failed.into()]).first(|row| row.get()))
+        .expect("one row")
+}
+
+/// A run that the caller controls, its gate closed; waits.
+pub fn control(session: &Session, run_id: i64) -> Option<Held> {
+    CONTROL.with(|s| {
+        s.write(session, &[run_id.into(), session.queues().into()])
+            .first(|row| held(run_id, row))
+    })
+}
+
+/// A run goes on in this state, not paused.
+pub fn set_state(
+    session: &Session,
+    run_id: i64,
+    state: RunState,
+    on_error: Option<OnError>,
+    cancel_reason: Option<&str>,
+) {
+    let args = [
+        run_id.into(),
+        state.code().into(),
+        on_error.map(code).into(),
+        cancel_reason.map(str::to_owned).into(),
+    ];
+    SET_STATE.with(|s| drop(s.write(session, &args)));
+}
+
+pub fn pause(session: &Session, run_id: i64, checkpoint: &str, detail: Option<Jsonb>) {
+    let args = [run_id.into(), checkpoint.into(), detail.into()];
+    PAUSE.with(|s| drop(s.write(session, &args)));
+}
+
+/// More failures (a JSON array) in a run that is paused.
+pub fn add_failed(session: &Session, run_id: i64, failed: Jsonb) {
+    ADD_FAILED.with(|s| drop(s.write(session, &[run_id.into(), failed.into()])));
+}
+
+/// The failures that came while the run was paused at another checkpoint, which are forgotten with this.
+pub fn take_failed(session: &Session, run_id: i64) -> Option<Jsonb> {
+    TAKE_FAILED.with(|s| s.write(session, &[run_id.into()]).first(|row| row.get()))
+}
+
+/// A failed task is no longer among the failures of a paused run.
+pub fn forget_failure(session: &Session, run_id: i64, task_id: i64) {
+    FORGET_FAILURE.with(|s| drop(s.write(session, &[run_id.into(), task_id.into()])));
+}
+
+/// Ends a run, with its final event.
+pub fn end(session: &Session, run_id: i64, state: RunState, result: Option<Jsonb>) {
+    let args = [run_id.into(), state.code().into(), result.into()];
+    END.with(|s| drop(s.write(session, &args)));
+}
+
+/// The next events of a run's tape: kinds and bodies.
+pub fn append(session: &Session, run_id: i64, events: Vec<(&str, Jsonb)>) {
+    let (kinds, bodies): (Vec<String>, Vec<Jsonb>) = events
+        .into_iter()
+        .map(|(kind, body)| (kind.to_owned(), body))
+        .unzip();
+    APPEND.with(|s| drop(s.write(session, &[run_id.into(), kinds.into(), bodies.into()])));
+}
+
+/// (seq, at, cancel requested), if the run is open and its tape not full.
+pub fn append_event(
+    session: &Session,
+    run_id: i64,
+    kind: &str,
+    body: Option<Jsonb>,
+    dedup_key: Option<String>,
+    max_events: i64,
+) -> Option<(i64, Instant, bool)> {
+    let args = [
+        run_id.into(),
+        kind.into(),
+        body.into(),
+        dedup_key.into(),
+        max_events.into(),
+        session.queues().into(),
+    ];
+    APPEND_EVENT.with(|s| {
+        s.write(session, &args)
+            .first(|row| (row.get(), row.get(), row.get()))
+    })
+}
+
+/// Holds a run's tape still: (its state, its highest seq).
+pub fn lock_tape(session: &Session, run_id: i64) -> Option<(RunState, i64)> {
+    TAPE_LOCK.with(|s| {
+        s.write(session, &[run_id.into(), session.queues().into()])
+            .first(|row| (state(row), row.get()))
+    })
+}
+
+/// (seq, at) of the event with this key.
+pub fn event_by_dedup_key(session: &Session, run_id: i64, key: &str) -> Option<(i64, Instant)> {
+    EVENT_BY_DEDUP_KEY.with(|s| {
+        s.write(session, &[run_id.into(), key.into()])
+            .first(|row| (row.get(), row.get()))
+    })
+}
+
+/// The size of the run's metadata after these were merged into it.
+pub fn annotate(session: &Session, run_id: i64, metadata: Jsonb) -> Option<i32> {
+    let args = [run_id.into(), metadata.into(), session.queues().into()];
+    ANNOTATE.with(|s| s.write(session, &args).first(|row| row.get()))
+}
+
+pub fn finalized_same(
+    session: &Session,
+    run_id: i64,
+    state: RunState,
+    result: Option<Jsonb>,
+) -> bool {
+    let args = [run_id.into(), state.code().into(), result.into()];
+    FINALIZED_SAME
+        .with(|s| s.write(session, &args).first(|row| row.get()))
+        .unwrap_or(false)
+}
+
+pub fn has_open_step(session: &Session, run_id: i64) -> bool {
+    HAS_OPEN_STEP
+        .with(|s| s.write(session, &[run_id.into()]).first(|row| row.get()))
+        .expect("one row")
+}
+
+/// Waits for whoever holds one of the run's tasks in flight, up to this state.
+pub fn lock_tasks(session: &Session, run_id: i64, up_to: State) {
+    TASKS_LOCK.with(|s| drop(s.write(session, &[run_id.into(), up_to.code().into()])));
+}
+
+/// Blocks what is in line, never waiting; returns the tasks.
+pub fn pause_tasks(session: &Session, run_id: i64) -> Vec<i64> {
+    PAUSE_TASKS.with(|s| s.write(session, &[run_id.into()]).all(|row| row.get()))
+}
+
+/// The slot keys for which the blocked tasks of a run will get in line, highest first, each with a queue of theirs.
+pub fn resume_keys(session: &Session, run_id: i64) -> Vec<(i64, i32)> {
+    RESUME_KEYS.with(|s| {
+        s.write(session, &[run_id.into()])
+            .all(|row| (row.get(), row.get()))
+    })
+}
+
+/// What was blocked gets in line again.
+pub fn resume_tasks(session: &Session, run_id: i64) {
+    RESUME_TASKS.with(|s| drop(s.write(session, &[run_id.into()])));
+}
+
+/// A task that was ended as cancelled, where it stood, and who is to tell of it.
+pub struct EndedTask {
+    pub task_id: i64,
+    pub on_final_task_id: Option<i64>,
+    pub place: Place,
+}
+
+/// Ends what has not started (and with `force` what runs) as cancelled; passes over what others hold.
+pub fn end_tasks(
+    session: &Session,
+    step_ids: Vec<i64>,
+    reason: &str,
+    force: bool,
+) -> Vec<EndedTask> {
+    let args = [step_ids.into(), reason.into(), force.into()];
+    END_TASKS.with(|s| {
+        s.write(session, &args).all(|row| EndedTask {
+            task_id: row.get(),
+            on_final_task_id: row.get(),
+            place: Place {
+                queue_id: row.get(),
+                step_id: row.get(),
+                slot_key: row.get(),
+                run_slot_key: row.get(),
+                shard: row.get(),
+            },
+        })
+    })
+}
+
+/// How many tasks run; with `ask` they are asked to stop.
+pub fn request_cancel(
+    session: &Session,
+    run_id: i64,
+    reason: Option<&str>,
+    role: &str,
+    ask: bool,
+) -> i64 {
+    let args = [
+        run_id.into(),
+        reason.map(str::to_owned).into(),
+        role.into(),
+        ask.into(),
+    ];
+    REQUEST_CANCEL
+        .with(|s| s.write(session, &args).first(|row| row.get()))
+        .expect("an aggregate returns one row")
+}
+
+/// A run's state by what is committed now, whatever the caller's snapshot.
+pub fn state_now(session: &Session, run_id: i64) -> Option<RunState> {
+    STATE_NOW.with(|s| s.read_latest(session, &[run_id.into()]).first(state))
+}

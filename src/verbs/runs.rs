@@ -1,0 +1,817 @@
+//! How a run moves on: what follows when its steps end, when it is started, resumed or cancelled. The model says
+//! which steps run (`model/run.rs`), the definition in what order they are looked at.
+//!
+//! All of it happens with the run's row locked, so that the ends of two steps are looked at one after the other: no join is lost, and
+//! no step is dispatched twice.
+
+use super::advance::{self, Left};
+use super::queues;
+use crate::model::definition::{Definition, Step};
+use crate::model::limits;
+use crate::model::run::{
+    OnError, RunState, StepState, Verdict, run_end, survives_failure, verdict,
+};
+use crate::model::state::State;
+use crate::pg::datum::{Jsonb, JsonbArray};
+use crate::pg::session::Session;
+use crate::pg::{lock, settings, xact};
+use crate::store::lease::{self, Leased};
+use crate::store::run::{self, Held};
+use crate::store::step::{self, Forgotten, Items, NewStep, NewSuccessor, Spec, StepRow};
+use crate::store::workflow::{self, Evaluate};
+use crate::store::{queue, slot};
+use pgrx::datum::Interval;
+use serde_json::json;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
+/// What has happened in a run.
+#[derive(Default)]
+pub struct Sequel {
+    /// Shards of its steps that have no item left.
+    pub shards: Vec<(i64, i32)>,
+    pub failures: Vec<Failure>,
+    /// Others left something to do at this step.
+    pub due: Option<i64>,
+}
+
+#[derive(Clone)]
+pub enum Failure {
+    Task(i64),
+    Step(String),
+}
+
+/// Whether a failure, or an earlier one, calls off what has not started in the run.
+pub fn stops(state: RunState, on_error: Option<OnError>, failed: bool) -> bool {
+    match state {
+        RunState::Running => failed && on_error == Some(OnError::Fail),
+        state => matches!(state, RunState::Failing | RunState::Cancelling),
+    }
+}
+
+/// Tells a run what has happened in it; returns the tasks made ready. If its gate is closed, what follows is left for later.
+pub fn move_on(session: &Session, run_id: i64, sequel: Sequel) -> Vec<i64> {
+    let held = run::try_lock(session, run_id).and_then(|_| run::hold(session, run_id));
+    let defined = held.as_ref().is_none_or(|run| run.workflow_id.is_some());
+    let mut joined = None;
+    for (step_id, shards) in &sequel.shards {
+        if let Some(join) = step::shards_down(session, *step_id, *shards) {
+            advance::join(session, *step_id, &join, defined);
+            joined = Some(*step_id);
+        }
+    }
+    let Some(run) = held else {
+        let of_failure = || sequel.shards.first().map(|(step_id, _)| *step_id);
+        if joined.is_some() || !sequel.failures.is_empty() || sequel.due.is_some() {
+            let failed = sequel.failures.iter().find_map(|failure| match failure {
+                Failure::Task(task_id) => step::of_task(session, *task_id),
+                Failure::Step(_) => None,
+            });
+            if let Some(step_id) = joined.or(failed).or(sequel.due).or_else(of_failure) {
+                step::insert_due_step(session, step_id);
+            }
+        }
+        return Vec::new();
+    };
+    if joined.is_none() && sequel.failures.is_empty() && sequel.due.is_none() {
+        return Vec::new();
+    }
+    let mut moving = Moving::new(session, run);
+    moving.failures = sequel.failures;
+    moving.look_at_all = sequel.due.is_some();
+    moving.go();
+    moving.ready
+}
+
+/// A run that is moving, its row locked.
+pub struct Moving<'a> {
+    session: &'a Session,
+    run: Held,
+    definition: Option<Rc<Definition>>,
+    failures: Vec<Failure>,
+    /// Look at every waiting step, not just at those behind a step that has ended.
+    pub look_at_all: bool,
+    pub ready: Vec<i64>,
+    steps: HashMap<String, StepRow>,
+    events: Vec<(&'static str, Jsonb)>,
+    /// Something is left to do that needs locks which are not taken here.
+    due: Option<i64>,
+}
+
+impl<'a> Moving<'a> {
+    pub fn new(session: &'a Session, run: Held) -> Moving<'a> {
+        let definition = run.workflow_id.map(|id| definition(session, id));
+        Moving {
+            session,
+            run,
+            definition,
+            failures: Vec::new(),
+            look_at_all: false,
+            ready: Vec::new(),
+            steps: HashMap::new(),
+            events: Vec::new(),
+            due: None,
+        }
+    }
+
+    pub fn state(&self) -> RunState {
+        self.run.state
+    }
+
+    pub fn event(&mut self, kind: &'static str, body: serde_json::Value) {
+        self.events
+            .push((kind, Jsonb::from_text(&body.to_string())));
+    }
+
+    /// Looks at what has ended, and does what follows, until nothing does.
+    pub fn go(&mut self) {
+        if !self.run.state.is_terminal() {
+            self.note_failures();
+            self.follow();
+            self.flush();
+            self.finish();
+        }
+        if let Some(step_id) = self.due {
+            step::insert_due_step(self.session, step_id);
+        }
+    }
+
+    pub fn write_events(mut self) {
+        self.flush();
+    }
+
+    /// A run that was paused goes on, unless tasks failed (a JSON array) while it was paused at a checkpoint of another kind.
+    pub fn resume(&mut self, failed: Option<Jsonb>) {
+        match (failed, self.run.on_error) {
+            (Some(failed), Some(OnError::Pause)) => self.pause_failed(failed),
+            (Some(_), Some(OnError::Fail)) => {
+                self.set_failing();
+                // Its tasks in line are called off by who looks here next, with the locks that this needs.
+                self.due = step::of_run(self.session, self.run.run_id, None)
+                    .first()
+                    .map(|step| step.step_id);
+            }
+            _ => {}
+        }
+        self.go();
+    }
+
+    fn flush(&mut self) {
+        if !self.events.is_empty() {
+            let events = std::mem::take(&mut self.events);
+            run::append(self.session, self.run.run_id, events);
+        }
+    }
+
+    /// Failures stop the run, pause it, or are kept while it is paused.
+    fn note_failures(&mut self) {
+        if self.failures.is_empty() {
+            return;
+        }
+        let failures = std::mem::take(&mut self.failures);
+        match (self.run.state, self.run.on_error) {
+            (RunState::Paused, Some(OnError::Pause | OnError::Fail)) => {
+                let failed = self.described(&failures);
+                run::add_failed(self.session, self.run.run_id, failed);
+            }
+            (RunState::Running, Some(OnError::Pause)) => {
+                let failed = self.described(&failures);
+                self.pause_failed(failed);
+            }
+            (RunState::Running, Some(OnError::Fail)) => self.set_failing(),
+            _ => {}
+        }
+    }
+
+    fn set_failing(&mut self) {
+        self.run.state = RunState::Failing;
+        let (run_id, on_error) = (self.run.run_id, self.run.on_error);
+        run::set_state(self.session, run_id, RunState::Failing, on_error, None);
+    }
+
+    fn pause_failed(&mut self, failed: Jsonb) {
+        let detail = run::failed_detail(self.session, failed);
+        self.pause(ON_ERROR, Some(detail));
+    }
+
+    /// The failures as a JSON array.
+    fn described(&self, failures: &[Failure]) -> Jsonb {
+        let mut tasks = Vec::new();
+        let mut steps = Vec::new();
+        for failure in failures {
+            match failure {
+                Failure::Task(task_id) => tasks.push(*task_id),
+                Failure::Step(name) => steps.push(name.clone()),
+            }
+        }
+        run::describe_failures(self.session, tasks, steps)
+    }
+
+    /// Pauses the run: what is in line is blocked. What somebody else holds right now is blocked by whoever leases it.
+    pub fn pause(&mut self, checkpoint: &str, detail: Option<Jsonb>) {
+        let run_id = self.run.run_id;
+        run::pause(self.session, run_id, checkpoint, detail);
+        self.run.state = RunState::Paused;
+        self.run.checkpoint = Some(checkpoint.to_owned());
+        let blocked = run::pause_tasks(self.session, run_id);
+        self.ready.retain(|task_id| !blocked.contains(task_id));
+        slot::leave(self.session, blocked);
+        self.event("paused", json!({"checkpoint": checkpoint}));
+    }
+
+    fn follow(&mut self) {
+        let Some(definition) = self.definition.clone() else {
+            self.follow_groups();
+            return;
+        };
+        let index: HashMap<&str, usize> = definition
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(i, step)| (step.name.as_str(), i))
+            .collect();
+        let mut candidates: BTreeSet<usize> = BTreeSet::new();
+        if std::mem::take(&mut self.look_at_all) {
+            candidates.extend(0..definition.steps.len());
+        }
+        loop {
+            if self.run.state == RunState::Paused {
+                break; // What follows waits until it is resumed.
+            }
+            for name in self.note_ended() {
+                if let Some(i) = index.get(name.as_str()) {
+                    candidates.extend(&definition.steps[*i].needed_by);
+                }
+            }
+            if !matches!(self.run.state, RunState::Running | RunState::Failing) {
+                break;
+            }
+            let wave = std::mem::take(&mut candidates);
+            if wave.is_empty() {
+                if self.run.state == RunState::Failing
+                    && self.call_off(&definition, &index, &mut candidates)
+                {
+                    continue;
+                }
+                break;
+            }
+            self.load(&definition, &wave);
+            for i in wave {
+                if self.run.state == RunState::Paused {
+                    break;
+                }
+                self.look_at(&definition, i, &mut candidates);
+            }
+            self.note_failures();
+        }
+    }
+
+    /// In a run without a definition a group may name its successor.
+    fn follow_groups(&mut self) {
+        if self.run.state == RunState::Paused {
+            return;
+        }
+        let ended = step::unnoted(self.session, self.run.run_id);
+        for step in &ended {
+            self.step_finalized(&step.name, step.state, None);
+            if step.has_successor && self.run.state == RunState::Running {
+                let dispatched = dispatch_built_in(self.session, step.step_id, self);
+                self.ready.extend(dispatched);
+            }
+        }
+        if !ended.is_empty() {
+            let ids = ended.iter().map(|step| step.step_id).collect();
+            step::note(self.session, ids);
+        }
+    }
+
+    /// The names of the steps that have ended since somebody looked; they are on the tape with this.
+    fn note_ended(&mut self) -> Vec<String> {
+        let ended = step::unnoted(self.session, self.run.run_id);
+        if ended.is_empty() {
+            return Vec::new();
+        }
+        let mut names = Vec::new();
+        for step in &ended {
+            self.step_finalized(&step.name, step.state, step.problem.as_deref());
+            if step.problem.is_some() {
+                self.failures.push(Failure::Step(step.name.clone()));
+            }
+            self.steps.remove(&step.name);
+            names.push(step.name.clone());
+        }
+        step::note(
+            self.session,
+            ended.iter().map(|step| step.step_id).collect(),
+        );
+        self.note_failures();
+        names
+    }
+
+    fn step_finalized(&mut self, name: &str, state: StepState, problem: Option<&str>) {
+        let mut body = json!({"step": name, "state": state.name()});
+        if let Some(problem) = problem {
+            body["error"] = json!({"message": problem});
+        }
+        self.event("step_finalized", body);
+    }
+
+    /// Reads where the steps of a wave are, and those that they need.
+    fn load(&mut self, definition: &Definition, wave: &BTreeSet<usize>) {
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        for i in wave {
+            let step = &definition.steps[*i];
+            names.insert(&step.name);
+            names.extend(
+                step.needs
+                    .iter()
+                    .map(|need| definition.steps[*need].name.as_str()),
+            );
+        }
+        let names = names.into_iter().map(str::to_owned).collect();
+        for row in step::of_run(self.session, self.run.run_id, Some(names)) {
+            self.steps.insert(row.name.clone(), row);
+        }
+    }
+
+    fn look_at(&mut self, definition: &Definition, i: usize, candidates: &mut BTreeSet<usize>) {
+        let step = &definition.steps[i];
+        let row = &self.steps[&step.name];
+        if row.state != StepState::Waiting {
+            return;
+        }
+        let needs: Vec<StepState> = step
+            .needs
+            .iter()
+            .map(|need| self.steps[&definition.steps[*need].name].state)
+            .collect();
+        let (step_id, queue_id, passed) = (row.step_id, row.queue_id, row.checkpoint_passed);
+        let ended = match verdict(step.when, &needs) {
+            None => return,
+            Some(Verdict::Skip) => Some((StepState::Skipped, None)),
+            Some(Verdict::Run)
+                if self.run.state == RunState::Failing && !survives_failure(step.when) =>
+            {
+                Some((StepState::Cancelled, None))
+            }
+            Some(Verdict::Run) => self.begin(definition, step, step_id, queue_id, passed),
+        };
+        let Some((state, problem)) = ended else {
+            return;
+        };
+        let error = problem
+            .as_ref()
+            .map(|problem| Jsonb::from_text(&json!({"message": problem}).to_string()));
+        step::end(self.session, step_id, state, error, true);
+        self.step_finalized(&step.name, state, problem.as_deref());
+        if problem.is_some() {
+            self.failures.push(Failure::Step(step.name.clone()));
+            self.due = Some(step_id);
+        }
+        self.steps.get_mut(&step.name).expect("it was loaded").state = state;
+        candidates.extend(&step.needed_by);
+    }
+
+    /// A step whose needs are met: it starts, or ends at once, or the run pauses before it.
+    fn begin(
+        &mut self,
+        definition: &Definition,
+        step: &Step,
+        step_id: i64,
+        queue_id: i32,
+        passed: bool,
+    ) -> Option<(StepState, Option<String>)> {
+        let payloads = match self.evaluate(definition, step) {
+            Evaluation::Skip => return Some((StepState::Skipped, None)),
+            Evaluation::Problem(problem) => return Some((StepState::Failed, Some(problem))),
+            Evaluation::Run(payloads) => payloads,
+        };
+        if let Some(checkpoint) = &step.checkpoint
+            && !passed
+            && self.run.state == RunState::Running
+        {
+            step::pass_checkpoint(self.session, step_id);
+            self.pause(
+                checkpoint,
+                Some(Jsonb::from_text(&json!({"step": step.name}).to_string())),
+            );
+            return None;
+        }
+        let total = payloads.len();
+        self.event(
+            "step_dispatched",
+            json!({"step": step.name, "total": total}),
+        );
+        if total == 0 {
+            step::dispatch(self.session, step_id, 0, 0);
+            return Some((StepState::Completed, None));
+        }
+        let made = create_tasks(self.session, &self.run, step, step_id, queue_id, payloads);
+        self.ready.extend(made);
+        self.steps.get_mut(&step.name).expect("it was loaded").state = StepState::Running;
+        None
+    }
+
+    fn evaluate(&self, definition: &Definition, step: &Step) -> Evaluation {
+        let evaluated = workflow::evaluate(
+            self.session,
+            &Evaluate {
+                run_id: self.run.run_id,
+                workflow_id: self.run.workflow_id.expect("a definition is somewhere"),
+                position: step.position,
+                reads: step
+                    .reads
+                    .iter()
+                    .map(|i| definition.steps[*i].name.clone())
+                    .collect(),
+                places: &places(step),
+                max_items: limits::ITEMS as i32,
+                max_bytes: settings::max_payload_bytes() as i32,
+            },
+        );
+        match (evaluated.verdict.as_str(), evaluated.payloads) {
+            ("run", Some(payloads)) => Evaluation::Run(payloads),
+            ("skip", _) => Evaluation::Skip,
+            _ => Evaluation::Problem(evaluated.problem.unwrap_or_default()),
+        }
+    }
+
+    /// What has not started, and is no handler of failures, is called off. Returns whether there was any.
+    fn call_off(
+        &mut self,
+        definition: &Definition,
+        index: &HashMap<&str, usize>,
+        candidates: &mut BTreeSet<usize>,
+    ) -> bool {
+        let names = definition
+            .steps
+            .iter()
+            .filter(|step| !survives_failure(step.when))
+            .map(|step| step.name.clone())
+            .collect();
+        let ended = step::end_waiting(self.session, self.run.run_id, Some(names));
+        for name in &ended {
+            self.step_finalized(name, StepState::Cancelled, None);
+            self.steps.remove(name);
+            candidates.extend(&definition.steps[index[name.as_str()]].needed_by);
+        }
+        !ended.is_empty()
+    }
+
+    /// Ends the run if nothing is left to do.
+    fn finish(&mut self) {
+        let (session, run_id) = (self.session, self.run.run_id);
+        let moving = matches!(self.run.state, RunState::Running | RunState::Failing);
+        let ends = self.run.state == RunState::Cancelling || moving && self.definition.is_some();
+        if !ends || run::has_open_step(session, run_id) {
+            return;
+        }
+        let cancelled = self.run.state == RunState::Cancelling;
+        let states = step::of_run(session, run_id, None)
+            .into_iter()
+            .map(|row| row.state);
+        if let Some(state) = run_end(cancelled, states) {
+            run::end(session, run_id, state, None);
+            self.run.state = state;
+        }
+    }
+}
+
+/// The checkpoint of a run that paused because a task failed.
+pub const ON_ERROR: &str = "on_error";
+
+enum Evaluation {
+    Run(JsonbArray),
+    Skip,
+    Problem(String),
+}
+
+/// The paths of a step's template, as `_evaluate` wants them.
+fn places(step: &Step) -> String {
+    let Some(template) = &step.payload else {
+        return "[]".to_owned();
+    };
+    let places: Vec<serde_json::Value> = template
+        .places
+        .iter()
+        .map(|place| {
+            let reads = |what: &str| place.expression.contains(what);
+            let item = step.with_items.is_some() && reads("item");
+            json!({"path": place.path, "expression": place.expression, "item": item, "all": reads("input") || reads("steps") || reads("*") || reads("[")})
+        })
+        .collect();
+    serde_json::Value::Array(places).to_string()
+}
+
+/// Makes the tasks of a step that starts; returns those that are ready.
+fn create_tasks(
+    session: &Session,
+    run: &Held,
+    step: &Step,
+    step_id: i64,
+    queue_id: i32,
+    payloads: JsonbArray,
+) -> Vec<i64> {
+    let total = payloads.len() as i32;
+    let shards = limits::shards(payloads.len());
+    let bound = step.max_parallel.filter(|max| *max < total);
+    let spec = spec(
+        session,
+        run,
+        step,
+        step_id,
+        queue_id,
+        bound.is_some(),
+        shards,
+    );
+    step::dispatch(session, step_id, total, shards);
+    if let Some(capacity) = bound {
+        slot::insert(session, step_id, capacity, Vec::new());
+    }
+    if total <= limits::BATCH {
+        return insert_items(session, &spec, payloads, 0);
+    }
+    let by_acquire = spec.slot_key.is_none().then_some(queue_id);
+    step::insert_batches(session, step_id, payloads, limits::BATCH, by_acquire);
+    // As many as may be ready at once; the others follow as these end.
+    let mut ready = Vec::new();
+    for _ in 0..=(bound.unwrap_or(1) - 1) / limits::BATCH {
+        if let Some((first_index, payloads)) = step::take_batch(session, step_id) {
+            ready.extend(insert_items(session, &spec, payloads, first_index));
+        }
+    }
+    ready
+}
+
+fn spec(
+    session: &Session,
+    run: &Held,
+    step: &Step,
+    step_id: i64,
+    queue_id: i32,
+    bounded: bool,
+    shards: i16,
+) -> Spec {
+    lock::hold_queue(queue_id);
+    let queue = queue::by_id(session, queue_id);
+    queues::use_lane(session, queue_id, queue.lanes, step.priority);
+    let own = bounded.then_some(step_id);
+    Spec {
+        run_id: run.run_id,
+        step_id,
+        queue_id,
+        name: step.name.clone(),
+        max_attempts: step.max_attempts.unwrap_or(queue.max_attempts),
+        priority: step.priority,
+        max_runtime: step.max_runtime.as_deref().map(|text| {
+            Interval::from_micros(workflow::interval(session, text).as_micros() as i64)
+        }),
+        slot_key: own.or(run.slot_key),
+        run_slot_key: own.and(run.slot_key),
+        shards,
+    }
+}
+
+fn insert_items(
+    session: &Session,
+    spec: &Spec,
+    payloads: JsonbArray,
+    first_index: i32,
+) -> Vec<i64> {
+    let items = |ready, waits_for| {
+        let items = Items {
+            payloads,
+            first_index,
+            ready,
+            waits_for,
+        };
+        step::insert_items(session, spec, items)
+    };
+    match spec.slot_key {
+        None => items(payloads.len() as i32, None)
+            .into_iter()
+            .map(|(_, task_id, _)| task_id)
+            .collect(),
+        Some(slot_key) => advance::line_up(session, slot_key, spec.queue_id, || {
+            items(0, Some(slot_key));
+        }),
+    }
+}
+
+/// Nobody waits for the key any more: the next items of the step, or of a step of the run, become tasks.
+pub fn next_batch_of_key(session: &Session, slot_key: i64) -> Vec<i64> {
+    step::batches_of_key(session, slot_key)
+        .map_or_else(Vec::new, |step_id| next_batch(session, step_id))
+}
+
+/// The next items of a step become tasks; returns those made ready. If the run's gate is closed, or it does not go on, they
+/// wait for what comes of that.
+pub fn next_batch(session: &Session, step_id: i64) -> Vec<i64> {
+    let Some((run_id, state)) = run::try_lock_of_step(session, step_id) else {
+        step::insert_due_step(session, step_id);
+        return Vec::new();
+    };
+    let Some(run) = run::seen(session, run_id).filter(|_| state == RunState::Running) else {
+        return Vec::new();
+    };
+    let (Some(workflow_id), Some(standing)) = (run.workflow_id, step::standing(session, step_id))
+    else {
+        return Vec::new();
+    };
+    let definition = definition(session, workflow_id);
+    let Some(step) = definition
+        .steps
+        .iter()
+        .find(|step| step.name == standing.name)
+    else {
+        return Vec::new();
+    };
+    let Some((first_index, payloads)) = step::take_batch(session, step_id) else {
+        return Vec::new();
+    };
+    xact::force_id();
+    let spec = spec(
+        session,
+        &run,
+        step,
+        step_id,
+        standing.queue_id,
+        standing.bounded,
+        standing.shards,
+    );
+    insert_items(session, &spec, payloads, first_index)
+}
+
+/// Of leases that this transaction has just granted, those that stand: a task of a run that was paused is blocked instead, one
+/// of a run that is being cancelled waits for its end. (Who pauses a run blocks what it finds in line, and waits for nobody;
+/// this is where the rest is found.)
+pub fn granted(session: &Session, mut leased: Vec<Leased>) -> Vec<Leased> {
+    let mut taken_back: BTreeMap<State, Vec<i64>> = BTreeMap::new();
+    leased.retain(|task| {
+        let Some(state) = taken_back_as(session, task) else {
+            return true;
+        };
+        taken_back.entry(state).or_default().push(task.task_id);
+        false
+    });
+    for (state, task_ids) in taken_back {
+        lease::unlease(session, task_ids.clone(), state);
+        if state == State::Blocked {
+            slot::leave(session, task_ids);
+        }
+    }
+    leased
+}
+
+/// The state of a task whose lease does not stand; `None`: it does.
+fn taken_back_as(session: &Session, task: &Leased) -> Option<State> {
+    let run_id = task.run_id?;
+    let state = if xact::has_fixed_snapshot() {
+        run::state_now(session, run_id)?
+    } else {
+        task.run?
+    };
+    let step_id = || step::of_live_task(session, task.task_id);
+    match state {
+        RunState::Running => None,
+        RunState::Paused => match run::try_lock(session, run_id) {
+            // Who resumes it waits for this transaction, and sees the task.
+            Some(RunState::Paused) => Some(State::Blocked),
+            Some(_) => None,
+            None => Some(State::Ready),
+        },
+        RunState::Failing if step::survives(session, task.task_id) => None,
+        _ => {
+            if let Some(step_id) = step_id() {
+                step::insert_due_step(session, step_id);
+            }
+            Some(State::Blocked)
+        }
+    }
+}
+
+/// Ends what has not started in a run (and with `force` what runs) as cancelled: the tasks, and the items that will never
+/// be tasks. With `handlers_stay`, steps that are there for failures are left alone. Passes over what others hold.
+pub fn end_unstarted(
+    session: &Session,
+    run_id: i64,
+    reason: &str,
+    handlers_stay: bool,
+    force: bool,
+) -> (Vec<Left>, Vec<Forgotten>) {
+    let open = step::of_run(session, run_id, None).into_iter();
+    let open: Vec<i64> = open
+        .filter(|step| step.state == StepState::Running && !(handlers_stay && step.survives))
+        .map(|step| step.step_id)
+        .collect();
+    let forgotten = step::drop_batches(session, open.clone());
+    let ended = run::end_tasks(session, open, reason, force).into_iter();
+    let left = ended
+        .map(|task| Left {
+            task_id: task.task_id,
+            ended: Some(State::Cancelled),
+            on_final_task_id: task.on_final_task_id,
+            place: task.place,
+        })
+        .collect();
+    (left, forgotten)
+}
+
+/// Dispatches the successor that a group names, if it has ended and nobody has dispatched it. The run's row is locked.
+pub fn dispatch_built_in(session: &Session, step_id: i64, run: &mut Moving) -> Option<i64> {
+    let built_in = step::successor(session, step_id)?;
+    lock::hold_queue(built_in.successor_queue_id);
+    let successor = Successor {
+        run_id: Some(built_in.run_id),
+        scope_id: built_in.run_id,
+        name: &built_in.successor,
+        queue_id: built_in.successor_queue_id,
+        payload: built_in.payload,
+        max_attempts: None,
+    };
+    let task_id = dispatch(session, &successor, run.state() == RunState::Paused)?;
+    run.event(
+        "step_dispatched",
+        json!({"step": built_in.successor, "total": 1}),
+    );
+    Some(task_id)
+}
+
+/// A successor to be dispatched.
+pub struct Successor<'a> {
+    pub run_id: Option<i64>,
+    pub scope_id: i64,
+    pub name: &'a str,
+    pub queue_id: i32,
+    pub payload: Jsonb,
+    pub max_attempts: Option<i32>,
+}
+
+/// Creates the successor; `None` if its scope has one. In a run it is a step of its own, unless a group has
+/// taken its name.
+pub fn dispatch(session: &Session, successor: &Successor, blocked: bool) -> Option<i64> {
+    let task_id = step::insert_dispatch(session, successor.scope_id, successor.name)?;
+    let step_id = successor.run_id.and_then(|run_id| {
+        let step_id = step::next_id(session);
+        let inserted = step::insert(
+            session,
+            &NewStep {
+                step_id,
+                run_id,
+                queue_id: successor.queue_id,
+                total: 1,
+                max_parallel: None,
+                shards: limits::shards(1),
+                name: successor.name,
+                key: None,
+                successor: None,
+                successor_queue_id: None,
+                successor_payload: None,
+                with_items: false,
+            },
+        );
+        inserted.then_some(step_id)
+    });
+    step::insert_successor(
+        session,
+        &NewSuccessor {
+            task_id,
+            run_id: successor.run_id,
+            step_id,
+            queue_id: successor.queue_id,
+            name: successor.name,
+            payload: successor.payload,
+            max_attempts: successor.max_attempts,
+            blocked,
+        },
+    );
+    Some(task_id)
+}
+
+/// More definitions than this are forgotten rather than remembered.
+const DEFINITIONS: usize = 256;
+
+thread_local! {
+    /// Definitions as they were read, by installation and id: one is never changed.
+    static KNOWN: RefCell<BTreeMap<(u32, i64), Rc<Definition>>> = RefCell::default();
+}
+
+/// A definition, which was checked when it was stored.
+pub fn definition(session: &Session, workflow_id: i64) -> Rc<Definition> {
+    let key = (xact::home(), workflow_id);
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).cloned()) {
+        return known;
+    }
+    let text = workflow::definition(session, workflow_id)
+        .expect("a run's definition is there as long as the run is");
+    let read = crate::model::definition::parse(&text);
+    let read = Rc::new(read.unwrap_or_else(|problem| panic!("{}", problem.message)));
+    KNOWN.with_borrow_mut(|known| {
+        if known.len() >= DEFINITIONS {
+            known.clear();
+        }
+        known.insert(key, read.clone());
+    });
+    read
+}
