@@ -357,6 +357,8 @@ CREATE TABLE baton.due (
     due_id    bigint PRIMARY KEY,
     step_id   bigint,
     slot_key  bigint,
+    -- A task of the step that has failed: its run has not heard of it.
+    failed_task_id bigint,
     queue_id  int NOT NULL,
     CONSTRAINT one_thing CHECK ((step_id IS NULL) <> (slot_key IS NULL))
 );

@@ -3,4 +3,4 @@ WITH picked AS MATERIALIZED (
     SELECT due_id FROM baton.due WHERE queue_id = $1 ORDER BY queue_id, due_id LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 DELETE FROM baton.due d USING picked p WHERE d.due_id = p.due_id
-RETURNING d.step_id, d.slot_key
+RETURNING d.step_id, d.slot_key, d.failed_task_id

@@ -1,12 +1,13 @@
--- Redrives a task of a paused run, once: the new one stands in its place, with clean counts, blocked until the run is resumed; the old one
+-- Redrives a task of a paused run, once, unless what follows from its step is done: the new one stands in its place, with clean counts, blocked until the run is resumed; the old one
 -- stays as it is, without the place. Locks the old task's row as UPDATE does (it waits for another transaction that redrives the same one).
 WITH fresh AS (
-    INSERT INTO baton.redrive (task_id, new_task_id) VALUES ($1, nextval('baton.id_seq'))
+    INSERT INTO baton.redrive (task_id, new_task_id)
+    SELECT t.task_id, nextval('baton.id_seq') FROM baton.task t JOIN baton.step s USING (step_id) WHERE t.task_id = $1 AND NOT s.noted
     ON CONFLICT (task_id) DO NOTHING
     RETURNING task_id, new_task_id
 ), old AS (
     UPDATE baton.task t SET step_id = NULL
-    FROM fresh f, baton.task o WHERE t.task_id = f.task_id AND o.task_id = f.task_id AND o.step_id IS NOT NULL
+    FROM fresh f, baton.task o WHERE t.task_id = f.task_id AND o.task_id = f.task_id
     RETURNING f.new_task_id, o.*
 ), done AS (
     SELECT o.*, d.state, d.shard, d.slot_key, d.run_slot_key, d.max_runtime

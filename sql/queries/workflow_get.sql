@@ -8,18 +8,19 @@ SELECT r.run_id, r.name, r.version, r.key, r.state, r.checkpoint, r.checkpoint_d
         WHERE s.run_id = r.run_id AND s.state = 10 AND NOT EXISTS (SELECT FROM baton.step n WHERE n.run_id = r.run_id AND s.name = ANY (n.needs))) END),
     r.metadata,
     (SELECT coalesce(jsonb_object_agg(c.state, c.tasks) FILTER (WHERE c.tasks > 0), '{}') FROM (
-        SELECT baton._state_name(l.state) AS state, count(*) + CASE WHEN l.state = 1 THEN b.items ELSE 0 END AS tasks
-        FROM (SELECT coalesce(sum(cardinality(b.payloads)), 0) AS items FROM baton.step s JOIN baton.step_batch b USING (step_id) WHERE s.run_id = r.run_id) b
-        CROSS JOIN baton.task_live l
-        WHERE l.step_id = ANY (ARRAY(SELECT s.step_id FROM baton.step s WHERE s.run_id = r.run_id AND s.state = 1))
-        GROUP BY l.state, b.items
-        UNION ALL
-        SELECT v.state, v.tasks FROM (
-            SELECT sum(c.completed) AS completed, sum(c.failed) - sum(c.quarantined) AS failed, sum(c.cancelled) - sum(c.compensated) AS cancelled,
-                   sum(c.quarantined) AS quarantined, sum(c.compensated) AS compensated
-            FROM baton.step s JOIN baton.step_count c USING (step_id) WHERE s.run_id = r.run_id) e
-        CROSS JOIN LATERAL (VALUES ('completed', completed), ('failed', failed), ('cancelled', cancelled), ('quarantined', quarantined), ('compensated', compensated)) AS v (state, tasks)
-    ) c),
+        SELECT u.state, sum(u.tasks) AS tasks FROM (
+            SELECT baton._state_name(l.state) AS state, count(*) AS tasks FROM baton.task_live l
+            WHERE l.step_id = ANY (ARRAY(SELECT s.step_id FROM baton.step s WHERE s.run_id = r.run_id AND s.state = 1))
+            GROUP BY l.state
+            UNION ALL
+            SELECT 'blocked', sum(cardinality(b.payloads)) FROM baton.step s JOIN baton.step_batch b USING (step_id) WHERE s.run_id = r.run_id
+            UNION ALL
+            SELECT v.state, v.tasks FROM (
+                SELECT sum(c.completed) AS completed, sum(c.failed) - sum(c.quarantined) AS failed, sum(c.cancelled) - sum(c.compensated) AS cancelled,
+                       sum(c.quarantined) AS quarantined, sum(c.compensated) AS compensated
+                FROM baton.step s JOIN baton.step_count c USING (step_id) WHERE s.run_id = r.run_id) e
+            CROSS JOIN LATERAL (VALUES ('completed', completed), ('failed', failed), ('cancelled', cancelled), ('quarantined', quarantined), ('compensated', compensated)) AS v (state, tasks)
+        ) u GROUP BY u.state) c),
     r.created_at, r.finalized_at
 FROM baton.run r
 WHERE r.run_id = $1 AND ($2 IS NULL OR EXISTS (SELECT FROM baton.step s WHERE s.run_id = $1 AND s.queue_id = ANY ($2)))

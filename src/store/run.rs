@@ -146,7 +146,6 @@ pub fn try_lock_of_step(session: &Session, step_id: i64) -> Option<(i64, RunStat
 pub struct Stoppable {
     pub run_id: i64,
     pub step_ids: Vec<i64>,
-    pub state: RunState,
     pub on_error: Option<OnError>,
 }
 
@@ -156,7 +155,6 @@ pub fn on_error_of(session: &Session, step_ids: Vec<i64>) -> Vec<Stoppable> {
         s.write(session, &[step_ids.into()]).all(|row| Stoppable {
             run_id: row.get(),
             step_ids: row.get(),
-            state: state(row),
             on_error: on_error(row),
         })
     })

@@ -26,7 +26,7 @@ statements! {
     STEP_COUNT_UP = "step_count_up.sql",
     STEP_OPEN_AGAIN = "step_open_again.sql",
     STEP_OF_LIVE_TASK = "step_of_live_task.sql",
-    STEP_OF_TASK = "step_of_task.sql",
+    DUE_INSERT_FAILED = "due_insert_failed.sql",
     DUE_INSERT_STEP = "due_insert_step.sql",
     STEP_JOIN_BYTES = "step_join_bytes.sql",
     STEP_END = "step_end.sql",
@@ -622,9 +622,10 @@ pub fn needs_ended(session: &Session, task_id: i64, name: Option<&str>, needs: V
 /// Work that a transaction leaves rather than wait for another one.
 #[derive(Clone, Copy)]
 pub enum Due {
-    /// What follows from where a step is.
+    /// What follows from where a step is, and from a failure of one of its tasks.
     Step {
         step_id: i64,
+        failed_task_id: Option<i64>,
     },
     Slot {
         slot_key: i64,
@@ -647,13 +648,6 @@ pub fn survives(session: &Session, task_id: i64) -> bool {
     live(session, task_id).is_some_and(|(_, survives)| survives)
 }
 
-/// The step of a task that has ended.
-pub fn of_task(session: &Session, task_id: i64) -> Option<i64> {
-    STEP_OF_TASK
-        .with(|s| s.write(session, &[task_id.into()]).first(|row| row.get()))
-        .flatten()
-}
-
 /// (run, step)
 pub fn runs_of(session: &Session, step_ids: Vec<i64>) -> Vec<(i64, i64)> {
     STEPS_RUNS.with(|s| {
@@ -667,12 +661,14 @@ pub fn insert_due_step(session: &Session, step_id: i64) {
     DUE_INSERT_STEP.with(|s| drop(s.write(session, &[step_id.into()])));
 }
 
-pub fn insert_due(session: &Session, due: Due, queue_id: i32) {
-    let (step_id, slot_key) = match due {
-        Due::Step { step_id } => (Some(step_id), None),
-        Due::Slot { slot_key } => (None, Some(slot_key)),
-    };
-    let args = [step_id.into(), slot_key.into(), queue_id.into()];
+/// Leaves the news of these failures to who looks into their queue.
+pub fn insert_due_failed(session: &Session, task_ids: Vec<i64>) {
+    DUE_INSERT_FAILED.with(|s| drop(s.write(session, &[task_ids.into()])));
+}
+
+/// Leaves a slot that may be free to who looks into the queue.
+pub fn insert_due_slot(session: &Session, slot_key: i64, queue_id: i32) {
+    let args = [slot_key.into(), queue_id.into()];
     DUE_INSERT.with(|s| drop(s.write(session, &args)));
 }
 
@@ -682,7 +678,10 @@ pub fn take_due(session: &Session, queue_id: i32) -> Vec<Due> {
             .all(|row| {
                 let (step_id, slot_key): (Option<i64>, Option<i64>) = (row.get(), row.get());
                 match (step_id, slot_key) {
-                    (Some(step_id), _) => Due::Step { step_id },
+                    (Some(step_id), _) => Due::Step {
+                        step_id,
+                        failed_task_id: row.get(),
+                    },
                     (None, slot_key) => Due::Slot {
                         slot_key: slot_key.expect("one of the two is set"),
                     },

@@ -29,6 +29,12 @@ pub struct Left {
     pub place: Place,
 }
 
+/// What others left at a step, because its run's gate was closed.
+pub struct DueStep {
+    pub step_id: i64,
+    pub failed_task_id: Option<i64>,
+}
+
 /// Advances what depends on these tasks; returns the tasks made ready.
 pub fn after(session: &Session, left: Vec<Left>) -> Vec<i64> {
     after_all(session, left, &[])
@@ -40,15 +46,15 @@ pub fn after_cancel(session: &Session, left: Vec<Left>, forgotten: &[Forgotten])
 }
 
 /// The same, and what others left at these steps.
-pub fn after_all(session: &Session, mut left: Vec<Left>, due_steps: &[i64]) -> Vec<i64> {
-    if left.is_empty() && due_steps.is_empty() {
+pub fn after_all(session: &Session, mut left: Vec<Left>, due: &[DueStep]) -> Vec<i64> {
+    if left.is_empty() && due.is_empty() {
         return Vec::new();
     }
     let mut sequels: BTreeMap<i64, Sequel> = BTreeMap::new();
-    for (run_id, step_id) in runs_of(session, due_steps.to_vec()) {
+    for (run_id, step_id) in runs_of(session, due.iter().map(|due| due.step_id).collect()) {
         sequels.entry(run_id).or_default().due = Some(step_id);
     }
-    let forgotten = fail(session, &mut left, &mut sequels);
+    let forgotten = fail(session, &mut left, due, &mut sequels);
     advance(session, &left, &forgotten, sequels)
 }
 
@@ -103,6 +109,7 @@ fn runs_of(session: &Session, mut step_ids: Vec<i64>) -> Vec<(i64, i64)> {
 fn fail(
     session: &Session,
     left: &mut Vec<Left>,
+    due: &[DueStep],
     sequels: &mut BTreeMap<i64, Sequel>,
 ) -> Vec<Forgotten> {
     let mut failed: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
@@ -113,13 +120,15 @@ fn fail(
             failed.entry(step_id).or_default().push(task.task_id);
         }
     }
+    for due in due {
+        let failures = failed.entry(due.step_id).or_default();
+        failures.extend(due.failed_task_id);
+    }
     let mut forgotten = Vec::new();
-    let of_due: Vec<i64> = sequels.values().filter_map(|sequel| sequel.due).collect();
-    let asked: Vec<i64> = failed.keys().copied().chain(of_due).collect();
-    if asked.is_empty() {
+    if failed.is_empty() {
         return forgotten;
     }
-    for stoppable in run::on_error_of(session, asked) {
+    for stoppable in run::on_error_of(session, failed.keys().copied().collect()) {
         let run_id = stoppable.run_id;
         let sequel = sequels.entry(run_id).or_default();
         for (step_id, task_ids) in &failed {
@@ -128,16 +137,13 @@ fn fail(
                 sequel.failures.extend(failures);
             }
         }
-        if runs::stops(
-            stoppable.state,
-            stoppable.on_error,
-            !sequel.failures.is_empty(),
-        ) && run::try_lock(session, run_id).is_some()
+        let failed = !sequel.failures.is_empty();
+        if let Some(state) = run::try_lock(session, run_id)
+            && runs::stops(state, stoppable.on_error, failed)
         {
-            let (ended, items) = {
-                let handlers_stay = stoppable.state != RunState::Cancelling;
-                runs::end_unstarted(session, run_id, "run_cancelled", handlers_stay, false)
-            };
+            let handlers_stay = state != RunState::Cancelling;
+            let (ended, items) =
+                runs::end_unstarted(session, run_id, "run_cancelled", handlers_stay, false);
             left.extend(ended);
             forgotten.extend(items);
         }
@@ -267,7 +273,7 @@ fn free_slots(
             let waiting = xact::has_fixed_snapshot() || slot::waiter_exists(session, slot_key);
             slot::free(session, slot_key, holders);
             if waiting {
-                step::insert_due(session, Due::Slot { slot_key }, queue_id);
+                step::insert_due_slot(session, slot_key, queue_id);
             }
         }
     }
@@ -294,7 +300,7 @@ pub fn take_or_wait(session: &Session, slot_key: i64, task_id: i64, queue_id: i3
     }
     lease::make_waiting(session, task_id, Some(slot_key));
     if matches!(slot, Slot::Busy) {
-        step::insert_due(session, Due::Slot { slot_key }, queue_id);
+        step::insert_due_slot(session, slot_key, queue_id);
     }
     false
 }
@@ -351,23 +357,31 @@ pub fn fill(session: &Session, slot_key: i64, queue_id: i32, unsure: bool) -> Ve
         ready.extend(make_ready(session, given, queue_id));
     }
     if (unsure || slot::has_free(session, slot_key)) && slot::waiter_exists(session, slot_key) {
-        step::insert_due(session, Due::Slot { slot_key }, queue_id);
+        step::insert_due_slot(session, slot_key, queue_id);
     }
     ready
 }
 
 /// Takes up what others left in a queue, bounded: hands out free slots, and returns the steps to look at.
-pub fn take_due(session: &Session, queue_id: i32) -> Vec<i64> {
+pub fn take_due(session: &Session, queue_id: i32) -> Vec<DueStep> {
     xact::force_id();
-    let (mut steps, mut keys) = (BTreeSet::new(), BTreeSet::new());
+    let (mut steps, mut keys) = (Vec::new(), BTreeSet::new());
     for due in step::take_due(session, queue_id) {
         match due {
-            Due::Step { step_id } => steps.insert(step_id),
-            Due::Slot { slot_key } => keys.insert(slot_key),
+            Due::Step {
+                step_id,
+                failed_task_id,
+            } => steps.push(DueStep {
+                step_id,
+                failed_task_id,
+            }),
+            Due::Slot { slot_key } => {
+                keys.insert(slot_key);
+            }
         };
     }
     for slot_key in keys {
         fill(session, slot_key, queue_id, false);
     }
-    steps.into_iter().collect()
+    steps
 }

@@ -5,7 +5,6 @@
 //! no step is dispatched twice.
 
 use super::advance::{self, Left};
-use super::queues;
 use crate::model::definition::{Definition, Step};
 use crate::model::limits;
 use crate::model::run::{
@@ -39,7 +38,17 @@ pub struct Sequel {
 #[derive(Clone)]
 pub enum Failure {
     Task(i64),
-    Step(String),
+    /// It ended failed by itself.
+    Step { step_id: i64, name: String },
+}
+
+impl Failure {
+    fn task(&self) -> Option<i64> {
+        match self {
+            Failure::Task(task_id) => Some(*task_id),
+            Failure::Step { .. } => None,
+        }
+    }
 }
 
 /// Whether a failure, or an earlier one, calls off what has not started in the run.
@@ -62,15 +71,12 @@ pub fn move_on(session: &Session, run_id: i64, sequel: Sequel) -> Vec<i64> {
         }
     }
     let Some(run) = held else {
-        let of_failure = || sequel.shards.first().map(|(step_id, _)| *step_id);
-        if joined.is_some() || !sequel.failures.is_empty() || sequel.due.is_some() {
-            let failed = sequel.failures.iter().find_map(|failure| match failure {
-                Failure::Task(task_id) => step::of_task(session, *task_id),
-                Failure::Step(_) => None,
-            });
-            if let Some(step_id) = joined.or(failed).or(sequel.due).or_else(of_failure) {
-                step::insert_due_step(session, step_id);
-            }
+        let failed: Vec<i64> = sequel.failures.iter().filter_map(Failure::task).collect();
+        if !failed.is_empty() {
+            step::insert_due_failed(session, failed);
+        }
+        if let Some(step_id) = joined.or(sequel.due) {
+            step::insert_due_step(session, step_id);
         }
         return Vec::new();
     };
@@ -141,22 +147,6 @@ impl<'a> Moving<'a> {
         self.flush();
     }
 
-    /// A run that was paused goes on, unless tasks failed (a JSON array) while it was paused at a checkpoint of another kind.
-    pub fn resume(&mut self, failed: Option<Jsonb>) {
-        match (failed, self.run.on_error) {
-            (Some(failed), Some(OnError::Pause)) => self.pause_failed(failed),
-            (Some(_), Some(OnError::Fail)) => {
-                self.set_failing();
-                // Its tasks in line are called off by who looks here next, with the locks that this needs.
-                self.due = step::of_run(self.session, self.run.run_id, None)
-                    .first()
-                    .map(|step| step.step_id);
-            }
-            _ => {}
-        }
-        self.go();
-    }
-
     fn flush(&mut self) {
         if !self.events.is_empty() {
             let events = std::mem::take(&mut self.events);
@@ -179,7 +169,15 @@ impl<'a> Moving<'a> {
                 let failed = self.described(&failures);
                 self.pause_failed(failed);
             }
-            (RunState::Running, Some(OnError::Fail)) => self.set_failing(),
+            (RunState::Running, Some(OnError::Fail)) => {
+                self.set_failing();
+                // What has not started is ended by the call that a task failed in; here that would need locks that come before
+                // the run's: who looks here next does it.
+                self.due = failures.iter().find_map(|failure| match failure {
+                    Failure::Step { step_id, .. } => Some(*step_id),
+                    Failure::Task(_) => None,
+                });
+            }
             _ => {}
         }
     }
@@ -190,7 +188,7 @@ impl<'a> Moving<'a> {
         run::set_state(self.session, run_id, RunState::Failing, on_error, None);
     }
 
-    fn pause_failed(&mut self, failed: Jsonb) {
+    pub fn pause_failed(&mut self, failed: Jsonb) {
         let detail = run::failed_detail(self.session, failed);
         self.pause(ON_ERROR, Some(detail));
     }
@@ -202,7 +200,7 @@ impl<'a> Moving<'a> {
         for failure in failures {
             match failure {
                 Failure::Task(task_id) => tasks.push(*task_id),
-                Failure::Step(name) => steps.push(name.clone()),
+                Failure::Step { name, .. } => steps.push(name.clone()),
             }
         }
         run::describe_failures(self.session, tasks, steps)
@@ -296,7 +294,10 @@ impl<'a> Moving<'a> {
         for step in &ended {
             self.step_finalized(&step.name, step.state, step.problem.as_deref());
             if step.problem.is_some() {
-                self.failures.push(Failure::Step(step.name.clone()));
+                self.failures.push(Failure::Step {
+                    step_id: step.step_id,
+                    name: step.name.clone(),
+                });
             }
             self.steps.remove(&step.name);
             names.push(step.name.clone());
@@ -366,8 +367,10 @@ impl<'a> Moving<'a> {
         step::end(self.session, step_id, state, error, true);
         self.step_finalized(&step.name, state, problem.as_deref());
         if problem.is_some() {
-            self.failures.push(Failure::Step(step.name.clone()));
-            self.due = Some(step_id);
+            self.failures.push(Failure::Step {
+                step_id,
+                name: step.name.clone(),
+            });
         }
         self.steps.get_mut(&step.name).expect("it was loaded").state = state;
         candidates.extend(&step.needed_by);
@@ -555,7 +558,6 @@ fn spec(
 ) -> Spec {
     lock::hold_queue(queue_id);
     let queue = queue::by_id(session, queue_id);
-    queues::use_lane(session, queue_id, queue.lanes, step.priority);
     let own = bounded.then_some(step_id);
     Spec {
         run_id: run.run_id,

@@ -124,12 +124,12 @@ fn acquire(
     if open.scheduled {
         overdue::promote(session, name, open.queue_id);
     }
-    let due_steps = if open.due {
+    let due = if open.due {
         advance::take_due(session, open.queue_id)
     } else {
         Vec::new()
     };
-    advance::after_all(session, left, &due_steps);
+    advance::after_all(session, left, &due);
     let lanes = if paused { 0 } else { open.lanes };
     claim(session, &open, lanes, max_tasks, &taker, &mut tasks);
     if open.batches && !paused && (tasks.len() as i32) < max_tasks {

@@ -62,7 +62,7 @@ fn reap(session: &Session, max_tasks: i32, named: Option<String>) -> Checked<Vec
         .filter(|(_, open)| open.overdue)
         .map(|(name, open)| (*name, open.queue_id))
         .collect();
-    let (mut left, mut due_steps) = (Vec::new(), Vec::new());
+    let (mut left, mut due) = (Vec::new(), Vec::new());
     let room = |swept: &[Swept]| max_tasks - swept.len() as i32;
     let swept = overdue::sweep(session, &overdue, room, &mut left);
     for (name, open) in &queues {
@@ -70,9 +70,9 @@ fn reap(session: &Session, max_tasks: i32, named: Option<String>) -> Checked<Vec
             overdue::promote(session, name, open.queue_id);
         }
         if open.due {
-            due_steps.extend(advance::take_due(session, open.queue_id));
+            due.extend(advance::take_due(session, open.queue_id));
         }
     }
-    advance::after_all(session, left, &due_steps);
+    advance::after_all(session, left, &due);
     Ok(swept)
 }

@@ -16,7 +16,8 @@ use pgrx::prelude::*;
 /// Arguments: `task_id`.
 ///
 /// Outcomes: `not_found`, `not_terminal`, `completed` (there is nothing to redrive), `already_redriven` (the same new task
-/// again), `run_terminal`, `run_not_paused` (a task of a run has its place there), `redriven`.
+/// again), `run_terminal`, `run_not_paused` (a task of a run has its place there: it is redriven only while the run is
+/// paused at on_error, and before anything has followed from the end of its step), `redriven`.
 ///
 /// Errors: 22004, 42704 (its queue was dropped).
 ///

@@ -97,19 +97,34 @@ fn resume(session: &Session, run_id: i64, checkpoint: &str) -> &'static str {
     }
     held.state = next_run(held.state, RunEvent::Resume).expect("a paused run may be resumed");
     held.checkpoint = None;
-    run::set_state(session, run_id, held.state, held.on_error, None);
     // What failed while it was paused elsewhere stops it, or pauses it again, before anything gets in line.
     let failed = run::take_failed(session, run_id);
-    let (on_error, goes_on) = (held.on_error, failed.is_none());
-    let mut ready = Vec::new();
-    if goes_on || on_error == Some(OnError::Continue) {
-        ready = line_up(session, run_id);
+    let stops = failed.is_some() && held.on_error == Some(OnError::Fail);
+    if stops {
+        held.state = next_run(held.state, RunEvent::Fail).expect("a running run may fail");
     }
+    run::set_state(session, run_id, held.state, held.on_error, None);
+    let pauses = failed.filter(|_| held.on_error == Some(OnError::Pause));
+    let ready = if stops {
+        let (left, forgotten) = runs::end_unstarted(session, run_id, "run_cancelled", true, false);
+        advance::after_cancel(session, left, &forgotten);
+        line_up(session, run_id) // handlers of failures
+    } else if pauses.is_some() {
+        Vec::new()
+    } else {
+        line_up(session, run_id)
+    };
+    let Some(held) = run::hold(session, run_id).filter(|held| !held.state.is_terminal()) else {
+        return "resumed"; // It has ended with its last task.
+    };
     let mut moving = Moving::new(session, held);
     moving.event("resumed", json!({"checkpoint": checkpoint}));
+    if let Some(failed) = pauses {
+        moving.pause_failed(failed);
+    }
     moving.ready = ready;
     moving.look_at_all = true;
-    moving.resume(failed);
+    moving.go();
     "resumed"
 }
 

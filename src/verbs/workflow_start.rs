@@ -12,10 +12,10 @@ use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::run::{self, New};
 use crate::store::step::{self, Waiting};
-use crate::store::{slot, workflow};
+use crate::store::{queue, slot, workflow};
 use pgrx::prelude::*;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// Starts a run: of the latest version of a workflow, or of a definition of its own. What needs nothing is dispatched at
@@ -107,6 +107,7 @@ fn start(
             queue_ids.insert(&step.queue, queue.queue_id);
         }
     }
+    use_lanes(session, definition, &queue_ids);
     let run_id = step::next_id(session);
     let workflow_id = match what.version {
         Some((workflow_id, _)) => workflow_id,
@@ -168,6 +169,19 @@ fn start(
     moving.look_at_all = true;
     moving.go();
     Ok(("started", run_id))
+}
+
+/// Notes the priorities of all steps now, queue by queue: who dispatches one, with a run in its hands, waits for nobody.
+fn use_lanes(session: &Session, definition: &Definition, queue_ids: &BTreeMap<&str, i32>) {
+    let lanes: BTreeSet<(i32, i16)> = definition
+        .steps
+        .iter()
+        .map(|step| (queue_ids[step.queue.as_str()], step.priority))
+        .collect();
+    for (queue_id, priority) in lanes {
+        let queue = queue::by_id(session, queue_id);
+        queues::use_lane(session, queue_id, queue.lanes, priority);
+    }
 }
 
 fn existing(

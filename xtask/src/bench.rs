@@ -1,9 +1,9 @@
 //! `cargo bench-sql`: the life of a task, one committed call each, beside the commit floor of the same run;
-//! the same under a snapshot that somebody else holds; and the buffers an acquire touches.
+//! the same under a snapshot that somebody else holds; items of a wide step beside plain tasks; and the buffers an acquire touches.
 
 use crate::cluster::Cluster;
 use crate::setup::{self, Pg};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -37,6 +37,8 @@ pub fn run(args: &[String]) -> Result<()> {
     );
     bench.lifecycle(seconds)?;
     bench.held_snapshot(held)?;
+    bench.wide_steps(if quick { 4_000 } else { 16_000 })?;
+    bench.width(if quick { 2_000 } else { 10_000 })?;
     bench.buffers()?;
     Ok(())
 }
@@ -149,6 +151,103 @@ impl Bench {
             late / clean
         );
         Ok(())
+    }
+
+    /// Items of one step, which end beside each other, against as many tasks that have nothing to do with each other.
+    fn wide_steps(&self, items: usize) -> Result<()> {
+        let workloads = [
+            ("plain tasks", "plain_db", "plain_tasks.sql", 0),
+            ("items of one step", "wide_db", "wide_step.sql", 0),
+            (
+                "items, max_parallel 100",
+                "wide100_db",
+                "wide_step.sql",
+                100,
+            ),
+            ("items, max_parallel 16", "wide16_db", "wide_step.sql", 16),
+        ];
+        println!(
+            "acquire and finalize of {items} tasks that are there, {CLIENTS} clients, medians of {ROUNDS} interleaved rounds"
+        );
+        let mut rounds: Vec<Vec<f64>> = vec![Vec::new(); workloads.len()];
+        for round in 0..ROUNDS {
+            for (i, (_, db, script, max_parallel)) in workloads.iter().enumerate() {
+                let db = format!("{db}{round}");
+                self.database(&db)?;
+                self.cluster.psql(&db, "SELECT queue_pause('bench');")?; // the setup's own tasks end there
+                self.cluster.psql(&db, "SELECT task_cancel(task_id) FROM baton.task_live; SELECT queue_resume('bench');")?;
+                rounds[i].push(self.work_off(&db, script, items, *max_parallel)?);
+            }
+        }
+        let plain = median(&rounds[0]);
+        for (i, (name, ..)) in workloads.iter().enumerate() {
+            let (min, max) = bounds(&rounds[i]);
+            let own = median(&rounds[i]);
+            println!(
+                "  {name:<26} {own:>7.0}/s  {min:>7.0} {max:>7.0}  / plain {:>5.2}",
+                own / plain
+            );
+        }
+        println!();
+        Ok(())
+    }
+
+    /// The cost of an item of a step ten times as wide, alone and under a held snapshot.
+    fn width(&self, items: usize) -> Result<()> {
+        println!(
+            "a whole step of {items} items, and one of ten times as many: seconds, from its start to its end"
+        );
+        for held in [false, true] {
+            let mut seconds = Vec::new();
+            for (n, db) in [(items, "narrow"), (items * 10, "wide")] {
+                let db = format!("{db}_{held}");
+                self.database(&db)?;
+                self.cluster
+                    .psql(&db, "SELECT task_cancel(task_id) FROM baton.task_live;")?;
+                let holder = held.then(|| self.hold_snapshot(&db)).transpose()?;
+                let begun = std::time::Instant::now();
+                self.work_off(&db, "wide_step.sql", n, 0)?;
+                seconds.push(begun.elapsed().as_secs_f64());
+                holder.map(release).transpose()?;
+            }
+            let held = if held {
+                "under a held snapshot"
+            } else {
+                "alone"
+            };
+            println!(
+                "  {held:<22} {:>6.1} {:>7.1}  ratio {:.1}",
+                seconds[0],
+                seconds[1],
+                seconds[1] / seconds[0]
+            );
+        }
+        println!();
+        Ok(())
+    }
+
+    /// Makes tasks and works them off, one by one; how many a second, the making left out.
+    fn work_off(&self, db: &str, script: &str, items: usize, max_parallel: usize) -> Result<f64> {
+        let variables = format!(
+            "\\set items {items}\n\\set max_parallel {max_parallel}\nSET pg_baton.max_payload_bytes = '64MB';\n"
+        );
+        let script = std::fs::read_to_string(Self::script(script))?;
+        self.cluster.psql(db, &(variables + &script))?;
+        let clients: usize = CLIENTS.parse()?;
+        let begun = std::time::Instant::now();
+        let mut ended = 0;
+        // An acquire may come up empty beside others: the rest once more.
+        for _ in 0..3 {
+            let each = (items - ended).div_ceil(clients).to_string();
+            self.pgbench(db, "work_off.pgb", CLIENTS, &["-t", &each])?;
+            let done = "SELECT count(*) FROM baton.task_done WHERE state = 10";
+            ended = self.cluster.psql(db, done)?.trim().parse()?;
+            if ended == items {
+                break;
+            }
+        }
+        ensure!(ended == items, "{ended} of {items} tasks ended");
+        Ok(items as f64 / begun.elapsed().as_secs_f64())
     }
 
     /// Buffers touched by one acquire: exact, where times are noisy.
