@@ -38,6 +38,7 @@ statements! {
     REQUEST_CANCEL = "run_request_cancel.sql",
     STATE_NOW = "run_state_now.sql",
     SEEN = "run_seen.sql",
+    SHAPE = "run_shape.sql",
     FORGET_FAILURE = "run_forget_failure.sql",
     DESCRIBE_FAILURES = "run_describe_failures.sql",
     FAILED_DETAIL = "run_failed_detail.sql",
@@ -194,6 +195,15 @@ pub fn seen(session: &Session, run_id: i64) -> Option<Held> {
     SEEN.with(|s| {
         s.write(session, &[run_id.into()])
             .first(|row| held(run_id, row))
+    })
+}
+
+/// Whether a fixed snapshot hides something that a resume would find to do.
+pub fn is_hidden(session: &Session, run_id: i64) -> bool {
+    let shape = |row: &mut Row| (row.get::<i64>(), row.get::<i64>(), row.get::<i64>());
+    SHAPE.with(|s| {
+        let args = [run_id.into()];
+        s.write(session, &args).first(shape) != s.read_latest(session, &args).first(shape)
     })
 }
 

@@ -385,14 +385,14 @@ pub fn open_again(session: &Session, step_id: i64) {
 
 /// A step whose last item has ended.
 pub struct Joined {
-    /// Its results are joined, and there is more than one.
+    /// Its results are joined, and there are so many that they may be too much.
     pub wide: bool,
 }
 
 /// `None`: items of the step are left.
-pub fn shards_down(session: &Session, step_id: i64, shards: i32) -> Option<Joined> {
+pub fn shards_down(session: &Session, step_id: i64, shards: i32, wide_from: i32) -> Option<Joined> {
     STEP_SHARDS_DOWN.with(|s| {
-        s.write(session, &[step_id.into(), shards.into()])
+        s.write(session, &[step_id.into(), shards.into(), wide_from.into()])
             .first(|row| {
                 let over: bool = row.get();
                 let joined = Joined { wide: row.get() };

@@ -195,11 +195,11 @@ fn counts(left: &[Left], forgotten: &[Forgotten]) -> BTreeMap<(i64, i16), Ended>
 }
 
 /// Ends a step whose last item has ended; its run is locked, unless its gate is closed.
-pub fn join(session: &Session, step_id: i64, joined: &Joined, defined: bool) -> StepState {
+pub fn join(session: &Session, step_id: i64, joined: &Joined) {
     let (_, completed, failed, cancelled) = step::counts(session, step_id);
     let mut state = step_end(completed, failed, cancelled);
     let mut error = None;
-    if defined && joined.wide {
+    if joined.wide {
         let (bytes, most) = (
             step::join_bytes(session, step_id),
             settings::max_join_bytes(),
@@ -212,7 +212,6 @@ pub fn join(session: &Session, step_id: i64, joined: &Joined, defined: bool) -> 
         }
     }
     step::end(session, step_id, state, error, false);
-    state
 }
 
 /// Creates the tasks that tell of these ends, where the ended tasks' queues ask for it. Whoever ended them comes

@@ -62,11 +62,12 @@ pub fn stops(state: RunState, on_error: Option<OnError>, failed: bool) -> bool {
 /// Tells a run what has happened in it; returns the tasks made ready. If its gate is closed, what follows is left for later.
 pub fn move_on(session: &Session, run_id: i64, sequel: Sequel) -> Vec<i64> {
     let held = run::try_lock(session, run_id).and_then(|_| run::hold(session, run_id));
-    let defined = held.as_ref().is_none_or(|run| run.workflow_id.is_some());
     let mut joined = None;
     for (step_id, shards) in &sequel.shards {
-        if let Some(join) = step::shards_down(session, *step_id, *shards) {
-            advance::join(session, *step_id, &join, defined);
+        // Fewer results than this cannot be too much, however large each is.
+        let wide_from = settings::max_join_bytes() / settings::max_payload_bytes() as i64;
+        if let Some(join) = step::shards_down(session, *step_id, *shards, wide_from as i32) {
+            advance::join(session, *step_id, &join);
             joined = Some(*step_id);
         }
     }

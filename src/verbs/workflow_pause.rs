@@ -64,7 +64,7 @@ fn workflow_pause(
 /// Outcomes: `not_found`, `terminal`, `not_paused`, `checkpoint_mismatch` (nothing is changed), `resumed` (it may be paused again
 /// at once, if what was due leads to another checkpoint, or a task failed meanwhile).
 ///
-/// Errors: 22004, 22023.
+/// Errors: 22004, 22023; 40001 (in a transaction with a fixed snapshot that does not show what is due).
 ///
 /// Locks: the run FOR UPDATE, waiting; then its blocked tasks FOR UPDATE, in the order of their ids, waiting; then slot keys.
 #[pg_extern(volatile, parallel_unsafe)]
@@ -73,24 +73,27 @@ fn workflow_resume(run_id: Option<i64>, checkpoint: Option<Text>) -> String {
     let resume = || -> Checked<&'static str> {
         let run_id = args::required("run_id", run_id)?;
         let checkpoint = args::required_word("checkpoint", checkpoint)?;
-        Ok(resume(&session, run_id, &checkpoint))
+        resume(&session, run_id, &checkpoint)
     };
     answer(resume()).to_owned()
 }
 
-fn resume(session: &Session, run_id: i64, checkpoint: &str) -> &'static str {
+fn resume(session: &Session, run_id: i64, checkpoint: &str) -> Checked<&'static str> {
     xact::force_id();
     let Some(mut held) = run::control(session, run_id) else {
-        return "not_found";
+        return Ok("not_found");
     };
     if held.state.is_terminal() {
-        return "terminal";
+        return Ok("terminal");
     }
     if held.state != RunState::Paused {
-        return "not_paused";
+        return Ok("not_paused");
     }
     if held.checkpoint.as_deref() != Some(checkpoint) {
-        return "checkpoint_mismatch";
+        return Ok("checkpoint_mismatch");
+    }
+    if xact::has_fixed_snapshot() && run::is_hidden(session, run_id) {
+        return Err(Misuse::not_serializable());
     }
     if checkpoint == runs::ON_ERROR {
         held.on_error = Some(OnError::Continue);
@@ -115,7 +118,7 @@ fn resume(session: &Session, run_id: i64, checkpoint: &str) -> &'static str {
         line_up(session, run_id)
     };
     let Some(held) = run::hold(session, run_id).filter(|held| !held.state.is_terminal()) else {
-        return "resumed"; // It has ended with its last task.
+        return Ok("resumed"); // It has ended with its last task.
     };
     let mut moving = Moving::new(session, held);
     moving.event("resumed", json!({"checkpoint": checkpoint}));
@@ -125,7 +128,7 @@ fn resume(session: &Session, run_id: i64, checkpoint: &str) -> &'static str {
     moving.ready = ready;
     moving.look_at_all = true;
     moving.go();
-    "resumed"
+    Ok("resumed")
 }
 
 /// What was blocked because the run was paused gets in line again; returns what is ready.
