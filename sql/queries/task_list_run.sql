@@ -1,8 +1,10 @@
--- The same for the tasks of one run ($9): its steps' items, and successors that are no step. Takes no lock.
-WITH of_run AS MATERIALIZED (
-    SELECT i.task_id FROM baton.step s JOIN baton.task i USING (step_id) WHERE s.run_id = $9
+-- The same for the tasks of one run ($9): its steps' items, those that were redriven there, and successors that are no step. Takes no lock.
+WITH RECURSIVE of_run (task_id, redrive_of) AS (
+    SELECT i.task_id, i.redrive_of FROM baton.step s JOIN baton.task i USING (step_id) WHERE s.run_id = $9
     UNION
-    SELECT task_id FROM baton.dispatch WHERE scope_id = $9
+    SELECT i.task_id, i.redrive_of FROM baton.dispatch p JOIN baton.task i USING (task_id) WHERE p.scope_id = $9
+    UNION
+    SELECT i.task_id, i.redrive_of FROM of_run p JOIN baton.task i ON i.task_id = p.redrive_of
 ), found AS MATERIALIZED (
     SELECT r.task_id
     FROM of_run r

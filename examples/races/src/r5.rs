@@ -1,4 +1,4 @@
-//! R5: a stale plan saved over the ends of its steps. In plain SQL only: runs of the extension cannot be paused yet.
+//! R5: a stale plan saved over the ends of its steps.
 
 use crate::arena::{Arena, Seat};
 use anyhow::Result;

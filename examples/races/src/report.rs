@@ -51,10 +51,6 @@ impl Report {
         );
     }
 
-    pub fn not_shown(&self, race: &str, why: &str) {
-        println!("{race:<12} {:<10} {why}", Telling::Baton.name());
-    }
-
     /// Counts what a telling has left behind: contests with a violation, those with one in the adopter's own table, and
     /// of which kinds they are.
     pub fn count(
