@@ -3,7 +3,7 @@
 -- in a subtransaction that writes nothing.
 
 -- Why a text is no jsonpath, or no interval; NULL: it is one.
-CREATE FUNCTION baton._why_not(type_name text, value text) RETURNS text LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION baton._why_not(type_name text, value text) RETURNS text LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres'
 AS $$
 BEGIN
     IF type_name = 'jsonpath' THEN
@@ -17,13 +17,17 @@ EXCEPTION WHEN data_exception OR syntax_error OR program_limit_exceeded OR featu
 END
 $$;
 
+-- A text as the interval that it is, whatever the caller's style.
+CREATE FUNCTION baton._interval(value text) RETURNS interval LANGUAGE sql STABLE SET intervalstyle = 'postgres'
+    AS 'SELECT $1::pg_catalog.interval';
+
 -- Whether a step whose needs have ended is to run, and with which payloads: one, or one an item.
 --   reads        the steps whose data its paths may read
 --   places       of the template's paths: an array of {path, expression, item: whether it reads the item, all: … and more than that}
 --   verdict      run, skip or failed (then `problem` says why)
 -- Times compare in UTC, whatever the caller's zone.
 CREATE FUNCTION baton._evaluate(
-    run_id bigint, reads text[], condition text, with_items text, template jsonb, places jsonb, max_items int, max_bytes int,
+    run_id bigint, reads text[], condition text, with_items text, template jsonb, places jsonb, max_items int, max_bytes int, max_join_bytes bigint,
     OUT verdict text, OUT problem text, OUT payloads jsonb[]
 ) LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
@@ -33,7 +37,6 @@ DECLARE
     place jsonb;
     item jsonb;
     payload jsonb;
-    own jsonb;
     key text := 'steps';
 BEGIN
     SELECT jsonb_build_object('input', r.input, 'steps', coalesce((
@@ -76,11 +79,26 @@ BEGIN
         END IF;
     END IF;
 
+    -- The bounds of what is made: all payloads together, and what is copied to make them.
+    key := 'payload';
+    IF with_items IS NOT NULL AND template IS NOT NULL THEN
+        IF places @> '[{"all": true}]' AND jsonb_array_length(found)::bigint * pg_column_size(document) > 64 * max_join_bytes THEN
+            verdict := 'failed';
+            problem := format('"payload" reads more than its item, %s bytes for each of %s items: too much', pg_column_size(document), jsonb_array_length(found));
+            RETURN;
+        END IF;
+    END IF;
+
     -- What is the same for all items is filled in once.
     key := 'payload';
     FOR place IN SELECT value FROM jsonb_array_elements(places) WITH ORDINALITY AS p (value, ordinal) WHERE NOT (value -> 'item')::boolean ORDER BY ordinal LOOP
         template := baton._fill(template, place, document);
     END LOOP;
+    IF with_items IS NOT NULL AND template IS NOT NULL AND jsonb_array_length(found)::bigint * pg_column_size(template) > max_join_bytes THEN
+        verdict := 'failed';
+        problem := format('"payload" has %s bytes for each of %s items: too much', pg_column_size(template), jsonb_array_length(found));
+        RETURN;
+    END IF;
     IF with_items IS NULL THEN
         payloads := ARRAY[coalesce(template, '{}')];
     ELSIF template IS NULL THEN
@@ -135,4 +153,4 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION baton._why_not, baton._evaluate, baton._fill, baton._fill_item FROM PUBLIC;
+REVOKE ALL ON FUNCTION baton._why_not, baton._interval, baton._evaluate, baton._fill, baton._fill_item FROM PUBLIC;

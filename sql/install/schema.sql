@@ -273,6 +273,8 @@ CREATE TABLE baton.step (
     checkpoint_passed   boolean NOT NULL DEFAULT false,
     -- It runs when something has failed: on_error does not call it off.
     survives_failure    boolean NOT NULL DEFAULT false,
+    -- A definition says it; else somebody made it while the run was under way.
+    defined             boolean NOT NULL DEFAULT false,
     -- Its results are a list.
     with_items          boolean NOT NULL,
     successor_queue_id  int,

@@ -1,6 +1,8 @@
 -- The invariants of docs/invariants.md that rows can show, each counted again. $1: finished tasks and their tapes too.
 -- Takes no lock.
-WITH broken (invariant, object, object_id, detail) AS (
+WITH open AS MATERIALIZED (
+    SELECT run_id FROM baton.run WHERE state < 10 AND workflow_id IS NOT NULL
+), broken (invariant, object, object_id, detail) AS (
     -- L3: a task is live or done, not both, and is what was asked.
     SELECT 'L3', 'task', l.task_id, 'live and done at once' FROM baton.task_live l JOIN baton.task_done d USING (task_id)
     UNION ALL
@@ -129,12 +131,12 @@ WITH broken (invariant, object, object_id, detail) AS (
                 FROM (SELECT coalesce(sum(cardinality(b.payloads)), 0) AS items FROM baton.step_batch b WHERE b.step_id = s.step_id) b
                 LEFT JOIN baton.task t ON t.step_id = s.step_id LEFT JOIN baton.task_done d USING (task_id)
                 WHERE t.task_id IS NOT NULL OR b.items > 0 GROUP BY b.items) AS recounted) r
-    WHERE ($1 OR s.state < 10) AND r.counted <> coalesce(r.recounted, '(0,0,0,0,0,0)')
+    WHERE ($1 OR s.state < 10 OR s.run_id IN (SELECT run_id FROM open)) AND r.counted <> coalesce(r.recounted, '(0,0,0,0,0,0)')
     UNION ALL
     SELECT 'D4', 'step', s.step_id, 'open_shards is ' || s.open_shards || ', a recount gives ' || c.open
     FROM baton.step s
     CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE c.remaining > 0) AS open FROM baton.step_count c WHERE c.step_id = s.step_id) c
-    WHERE ($1 OR s.state < 10) AND c.open <> s.open_shards
+    WHERE ($1 OR s.state < 10 OR s.run_id IN (SELECT run_id FROM open)) AND c.open <> s.open_shards
     UNION ALL
     SELECT 'D4', 'step', s.step_id, 'has ' || c.tasks || ' of ' || s.total || ' tasks'
     FROM baton.step s
@@ -142,18 +144,18 @@ WITH broken (invariant, object, object_id, detail) AS (
         SELECT (SELECT count(*) FROM baton.task t WHERE t.step_id = s.step_id)
              + (SELECT coalesce(sum(cardinality(b.payloads)), 0) FROM baton.step_batch b WHERE b.step_id = s.step_id)
              + (SELECT coalesce(sum(c.forgotten), 0) FROM baton.step_count c WHERE c.step_id = s.step_id) AS tasks) c
-    WHERE ($1 OR s.state < 10) AND c.tasks <> s.total
+    WHERE ($1 OR s.state < 10 OR s.run_id IN (SELECT run_id FROM open)) AND c.tasks <> s.total
     UNION ALL
     SELECT 'D4', 'step', s.step_id, 'state ' || s.state || ', and ' || s.open_shards || ' shards are open'
     FROM baton.step s
-    WHERE ($1 OR s.state < 10) AND (s.state = 1) <> (s.open_shards > 0)
+    WHERE ($1 OR s.state < 10 OR s.run_id IN (SELECT run_id FROM open)) AND (s.state = 1) <> (s.open_shards > 0)
     UNION ALL
     SELECT 'D4', 'step', s.step_id, 'state ' || s.state || ', its items say ' || c.state
     FROM baton.step s
     CROSS JOIN LATERAL (
         SELECT CASE WHEN sum(c.failed) > 0 OR s.error IS NOT NULL THEN 11 WHEN sum(c.cancelled) > 0 THEN 12 ELSE 10 END AS state
         FROM baton.step_count c WHERE c.step_id = s.step_id) c
-    WHERE $1 AND s.state >= 10 AND s.started_at IS NOT NULL AND s.total > 0 AND c.state <> s.state
+    WHERE ($1 OR s.run_id IN (SELECT run_id FROM open)) AND s.state >= 10 AND s.started_at IS NOT NULL AND s.total > 0 AND c.state <> s.state
     -- D2: a satisfied join is dispatched, or due: of a successor that a group names, …
     UNION ALL
     SELECT 'D2', 'step', s.step_id, 'successor "' || s.successor || '" is not dispatched'
@@ -216,12 +218,26 @@ WITH broken (invariant, object, object_id, detail) AS (
     FROM baton.slot s
     WHERE s.holder IS NOT NULL
       AND NOT EXISTS (SELECT FROM baton.task_live l WHERE l.task_id = s.holder AND s.slot_key IN (l.slot_key, l.run_slot_key)
-                      AND (l.state IN (2, 3, 4) OR l.waits_for = l.run_slot_key AND l.slot_key = s.slot_key))
+                      AND (l.state IN (2, 3, 4) OR l.waits_for = l.run_slot_key AND l.slot_key = s.slot_key
+                           -- taken back from an acquire, and not ended yet
+                           OR l.state = 1 AND l.waits_for IS NULL AND EXISTS (SELECT FROM baton.step p JOIN baton.run r USING (run_id) WHERE p.step_id = l.step_id AND r.state IN (2, 4))))
     UNION ALL
     SELECT 'S2', 'task', l.task_id, baton._state_name(l.state) || ' without a slot'
     FROM baton.task_live l
     WHERE l.slot_key IS NOT NULL AND l.state IN (2, 3, 4)
       AND (SELECT count(*) FROM baton.slot s WHERE s.slot_key IN (l.slot_key, l.run_slot_key) AND s.holder = l.task_id) < num_nonnulls(l.slot_key, l.run_slot_key)
+    UNION ALL
+    SELECT 'S2', 'task', l.task_id, 'waits for key ' || l.waits_for || ', which has no slots' FROM baton.task_live l
+    WHERE l.waits_for IS NOT NULL AND NOT EXISTS (SELECT FROM baton.slot s WHERE s.slot_key = l.waits_for)
+    UNION ALL
+    SELECT 'V1', 'step', s.step_id, 'a slot is free, nobody waits for it, and there are items that are no tasks'
+    FROM baton.step s JOIN baton.run r USING (run_id)
+    CROSS JOIN LATERAL (SELECT CASE WHEN s.max_parallel IS NOT NULL THEN s.step_id ELSE r.slot_key END AS slot_key) k
+    WHERE s.state = 1 AND (r.state = 0 OR r.state = 4 AND s.survives_failure) AND k.slot_key IS NOT NULL
+      AND EXISTS (SELECT FROM baton.step_batch b WHERE b.step_id = s.step_id)
+      AND EXISTS (SELECT FROM baton.slot f WHERE f.slot_key = k.slot_key AND f.holder IS NULL)
+      AND NOT EXISTS (SELECT FROM baton.task_live l WHERE l.waits_for = k.slot_key)
+      AND NOT EXISTS (SELECT FROM baton.due u WHERE u.step_id = s.step_id OR u.slot_key = k.slot_key)
     -- S4: nobody waits for a slot that is free, unless the hand-over is due.
     UNION ALL
     SELECT 'S4', 'slot_key', s.slot_key, 'slot ' || min(s.number) || ' is free and tasks wait for it'

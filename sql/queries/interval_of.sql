@@ -1,2 +1,2 @@
 -- A text as the interval that it is. Takes no lock.
-SELECT $1::interval
+SELECT baton._interval($1)

@@ -15,5 +15,5 @@ FROM (
         finalized_at, CASE WHEN ended_by_lease THEN lease_token END
     FROM baton.task_done WHERE task_id = $1 AND last_seq > $2
 ) tape
-WHERE $4 IS NULL OR EXISTS (SELECT FROM baton.task t WHERE t.task_id = $1 AND t.queue_id = ANY ($4))
+WHERE EXISTS (SELECT FROM baton.task t WHERE t.task_id = $1 AND ($4 IS NULL OR t.queue_id = ANY ($4)))
 ORDER BY seq LIMIT $3

@@ -2,5 +2,5 @@
 SELECT e.verdict, e.problem, e.payloads
 FROM baton.workflow w
 CROSS JOIN LATERAL baton._evaluate($1, $2, w.definition #>> ARRAY['steps', $4, 'if'], w.definition #>> ARRAY['steps', $4, 'with_items'],
-    w.definition #> ARRAY['steps', $4, 'payload'], $5, $6, $7) e
+    w.definition #> ARRAY['steps', $4, 'payload'], $5, $6, $7, $8) e
 WHERE w.workflow_id = $3

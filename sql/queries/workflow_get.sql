@@ -1,11 +1,11 @@
 -- A run, if the caller may look at one of its steps' queues ($2): with its tasks per state, and what came of it: what was given at its end, or the
--- results of its last steps. Takes no lock.
+-- results of its last steps, as far as they are in the caller's queues. Takes no lock.
 SELECT r.run_id, r.name, r.version, r.key, r.state, r.checkpoint, r.checkpoint_detail, r.input,
     coalesce(r.result, CASE WHEN r.state >= 10 AND r.workflow_id IS NOT NULL THEN (
         SELECT jsonb_object_agg(s.name, CASE WHEN s.with_items THEN coalesce(d.results, '[]') ELSE d.results -> 0 END)
         FROM baton.step s
         CROSS JOIN LATERAL (SELECT jsonb_agg(d.result ORDER BY t.item_index) AS results FROM baton.task t JOIN baton.task_done d USING (task_id) WHERE t.step_id = s.step_id) d
-        WHERE s.run_id = r.run_id AND s.state = 10 AND NOT EXISTS (SELECT FROM baton.step n WHERE n.run_id = r.run_id AND s.name = ANY (n.needs))) END),
+        WHERE s.run_id = r.run_id AND s.state = 10 AND ($2 IS NULL OR s.queue_id = ANY ($2)) AND NOT EXISTS (SELECT FROM baton.step n WHERE n.run_id = r.run_id AND s.name = ANY (n.needs))) END),
     r.metadata,
     (SELECT coalesce(jsonb_object_agg(c.state, c.tasks) FILTER (WHERE c.tasks > 0), '{}') FROM (
         SELECT u.state, sum(u.tasks) AS tasks FROM (

@@ -104,6 +104,7 @@ pub const FUNCTIONS: &[(&str, &[Capability])] = &[
     ("_evaluate", &[]),
     ("_fill", &[]),
     ("_fill_item", &[]),
+    ("_interval", &[]),
     ("_why_not", &[]),
 ];
 

@@ -468,11 +468,24 @@ pub fn end_lease(session: &Session, task_id: i64, state: State, given_back: &Giv
         .expect("the task is locked by this transaction")
 }
 
-/// What a lease was answered when it was given back: the event, its `run_at`, and when that was.
-pub fn settled(session: &Session, task_id: i64, token: i64) -> Option<(String, Instant, Instant)> {
+/// What a lease was answered when it was given back.
+pub struct Settled {
+    pub kind: String,
+    pub run_at: Instant,
+    pub at: Instant,
+    /// The task was blocked, because its run was paused.
+    pub blocked: bool,
+}
+
+pub fn settled(session: &Session, task_id: i64, token: i64) -> Option<Settled> {
     SETTLED.with(|s| {
         s.write(session, &[task_id.into(), token.into()])
-            .first(|row| (row.get(), row.get(), row.get()))
+            .first(|row| Settled {
+                kind: row.get(),
+                run_at: row.get(),
+                at: row.get(),
+                blocked: row.get(),
+            })
     })
 }
 

@@ -183,17 +183,19 @@ pub fn is_paused(session: &Session, queue_id: i32) -> bool {
 pub struct Uses {
     pub tasks: i64,
     pub successors: i64,
+    pub due: i64,
     pub told_by: Option<(i32, String)>,
 }
 
 pub fn uses(session: &Session, queue_id: i32) -> Uses {
     USES.with(|s| {
         s.read_latest(session, &[queue_id.into()]).first(|row| {
-            let (tasks, successors) = (row.get(), row.get());
+            let (tasks, successors, due) = (row.get(), row.get(), row.get());
             let told_by: (Option<i32>, Option<String>) = (row.get(), row.get());
             Uses {
                 tasks,
                 successors,
+                due,
                 told_by: told_by.0.zip(told_by.1),
             }
         })

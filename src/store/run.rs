@@ -36,8 +36,10 @@ statements! {
     RESUME_TASKS = "run_resume_tasks.sql",
     END_TASKS = "run_end_tasks.sql",
     REQUEST_CANCEL = "run_request_cancel.sql",
+    STATE_OF_STEP = "run_state_of_step.sql",
     STATE_NOW = "run_state_now.sql",
     SEEN = "run_seen.sql",
+    EXISTS = "run_exists.sql",
     SHAPE = "run_shape.sql",
     FORGET_FAILURE = "run_forget_failure.sql",
     DESCRIBE_FAILURES = "run_describe_failures.sql",
@@ -89,44 +91,38 @@ pub fn insert(session: &Session, new: &New) -> bool {
     INSERT.with(|s| s.write(session, &args).len() == 1)
 }
 
-/// (run, whether it was started with this input)
+/// (run, whether it was started with this input, whether the caller may touch one of its steps' queues)
 pub fn by_key(
     session: &Session,
     name: Option<&str>,
     key: &str,
     input: Jsonb,
-) -> Option<(i64, bool)> {
-    let args = [name.map(str::to_owned).into(), key.into(), input.into()];
-    BY_KEY.with(|s| s.write(session, &args).first(|row| (row.get(), row.get())))
-}
-
-/// What is seen of a run at its gate.
-#[derive(Clone, Copy)]
-pub struct Gate {
-    pub state: RunState,
-    pub defined: bool,
-}
-
-fn gate(row: &mut Row) -> Gate {
-    Gate {
-        state: state(row),
-        defined: row.get(),
-    }
+) -> Option<(i64, bool, bool)> {
+    let args = [
+        name.map(str::to_owned).into(),
+        key.into(),
+        input.into(),
+        session.queues().into(),
+    ];
+    BY_KEY.with(|s| {
+        s.write(session, &args)
+            .first(|row| (row.get(), row.get(), row.get()))
+    })
 }
 
 /// The run, its gate held open; waits. `None` too if it has no step in these queues.
-pub fn lock(session: &Session, run_id: i64, queues: Option<&QueueIds>) -> Option<Gate> {
+pub fn lock(session: &Session, run_id: i64, queues: Option<&QueueIds>) -> Option<RunState> {
     LOCK.with(|s| {
         s.write(session, &[run_id.into(), queues.into()])
-            .first(gate)
+            .first(state)
     })
 }
 
 /// The same, its gate closed to everybody else.
-pub fn exclude(session: &Session, run_id: i64, queues: Option<&QueueIds>) -> Option<Gate> {
+pub fn exclude(session: &Session, run_id: i64, queues: Option<&QueueIds>) -> Option<RunState> {
     EXCLUDE.with(|s| {
         s.write(session, &[run_id.into(), queues.into()])
-            .first(gate)
+            .first(state)
     })
 }
 
@@ -188,6 +184,11 @@ pub fn hold(session: &Session, run_id: i64) -> Option<Held> {
         s.write(session, &[run_id.into()])
             .first(|row| held(run_id, row))
     })
+}
+
+/// Whether there is such a run, with a step in these queues.
+pub fn exists(session: &Session, run_id: i64, queues: Option<&QueueIds>) -> bool {
+    EXISTS.with(|s| s.write(session, &[run_id.into(), queues.into()]).len() == 1)
 }
 
 /// The same without its row's lock: what it is, rather than where.
@@ -417,6 +418,11 @@ pub fn request_cancel(
     REQUEST_CANCEL
         .with(|s| s.write(session, &args).first(|row| row.get()))
         .expect("an aggregate returns one row")
+}
+
+/// The state of a step's run by what is committed now.
+pub fn state_of_step(session: &Session, step_id: i64) -> Option<RunState> {
+    STATE_OF_STEP.with(|s| s.read_latest(session, &[step_id.into()]).first(state))
 }
 
 /// A run's state by what is committed now, whatever the caller's snapshot.

@@ -25,6 +25,10 @@ statements! {
     STEPS_RUNS = "steps_runs.sql",
     STEP_COUNT_UP = "step_count_up.sql",
     STEP_OPEN_AGAIN = "step_open_again.sql",
+    KEY_OF_BATCHES = "step_key_of_batches.sql",
+    FAILED_TASKS = "step_failed_tasks.sql",
+    WITH_UNSTARTED = "step_with_unstarted.sql",
+    DUE_INSERT_AGAIN = "due_insert_again.sql",
     STEP_OF_LIVE_TASK = "step_of_live_task.sql",
     DUE_INSERT_FAILED = "due_insert_failed.sql",
     DUE_INSERT_STEP = "due_insert_step.sql",
@@ -164,6 +168,8 @@ pub struct FoundStep {
     pub run_id: i64,
     pub queue_id: i32,
     pub name: String,
+    /// It is a step of the run's definition.
+    pub defined: bool,
     pub successor_dispatched: bool,
 }
 
@@ -186,6 +192,7 @@ pub fn find(
             run_id: row.get(),
             queue_id: row.get(),
             name: row.get(),
+            defined: row.get(),
             successor_dispatched: row.get(),
         })
     })
@@ -288,6 +295,13 @@ pub fn batches_of_key(session: &Session, slot_key: i64) -> Option<i64> {
     STEP_BATCHES_OF_KEY.with(|s| s.write(session, &[slot_key.into()]).first(|row| row.get()))
 }
 
+/// The key of which a step's tasks need a slot first, if it has items that are no tasks yet, and is bounded.
+pub fn key_of_batches(session: &Session, step_id: i64) -> Option<i64> {
+    KEY_OF_BATCHES
+        .with(|s| s.write(session, &[step_id.into()]).first(|row| row.get()))
+        .flatten()
+}
+
 /// Items that were forgotten before they became tasks.
 pub struct Forgotten {
     pub step_id: i64,
@@ -313,6 +327,8 @@ pub struct Standing {
     pub queue_id: i32,
     pub shards: i16,
     pub bounded: bool,
+    /// It is there for failures.
+    pub survives: bool,
 }
 
 pub fn standing(session: &Session, step_id: i64) -> Option<Standing> {
@@ -322,6 +338,7 @@ pub fn standing(session: &Session, step_id: i64) -> Option<Standing> {
             queue_id: row.get(),
             shards: row.get(),
             bounded: row.get(),
+            survives: row.get(),
         })
     })
 }
@@ -467,6 +484,11 @@ pub struct StepRow {
     pub checkpoint_passed: bool,
     /// It is there for failures.
     pub survives: bool,
+}
+
+/// Whether a step of the run has this name.
+pub fn has_name(session: &Session, run_id: i64, name: &str) -> bool {
+    !of_run(session, run_id, Some(vec![name.to_owned()])).is_empty()
 }
 
 /// All steps of a run, or those of these names.
@@ -659,6 +681,23 @@ pub fn runs_of(session: &Session, step_ids: Vec<i64>) -> Vec<(i64, i64)> {
 /// Leaves what follows from where a step is to who looks into its queue, or where something follows it.
 pub fn insert_due_step(session: &Session, step_id: i64) {
     DUE_INSERT_STEP.with(|s| drop(s.write(session, &[step_id.into()])));
+}
+
+/// Puts back what was taken from a queue and could not be done.
+pub fn insert_due_again(session: &Session, step_id: i64, queue_id: i32) {
+    DUE_INSERT_AGAIN.with(|s| drop(s.write(session, &[step_id.into(), queue_id.into()])));
+}
+
+/// The tasks of these steps that failed.
+pub fn failed_tasks(session: &Session, step_ids: Vec<i64>) -> Vec<i64> {
+    FAILED_TASKS.with(|s| s.write(session, &[step_ids.into()]).all(|row| row.get()))
+}
+
+/// The first of these steps that has a task which has not started.
+pub fn with_unstarted(session: &Session, step_ids: Vec<i64>) -> Option<i64> {
+    WITH_UNSTARTED
+        .with(|s| s.write(session, &[step_ids.into()]).first(|row| row.get()))
+        .flatten()
 }
 
 /// Leaves the news of these failures to who looks into their queue.

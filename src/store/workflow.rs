@@ -78,6 +78,7 @@ pub struct Evaluate<'a> {
     pub places: &'a str,
     pub max_items: i32,
     pub max_bytes: i32,
+    pub max_join_bytes: i64,
 }
 
 pub fn evaluate(session: &Session, step: &Evaluate) -> Evaluated {
@@ -89,6 +90,7 @@ pub fn evaluate(session: &Session, step: &Evaluate) -> Evaluated {
         Jsonb::from_text(step.places).into(),
         step.max_items.into(),
         step.max_bytes.into(),
+        step.max_join_bytes.into(),
     ];
     EVALUATE
         .with(|s| {

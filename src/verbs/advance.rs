@@ -30,8 +30,11 @@ pub struct Left {
 }
 
 /// What others left at a step, because its run's gate was closed.
+#[derive(Clone, Copy)]
 pub struct DueStep {
     pub step_id: i64,
+    /// Where it was left.
+    pub queue_id: i32,
     pub failed_task_id: Option<i64>,
 }
 
@@ -52,7 +55,8 @@ pub fn after_all(session: &Session, mut left: Vec<Left>, due: &[DueStep]) -> Vec
     }
     let mut sequels: BTreeMap<i64, Sequel> = BTreeMap::new();
     for (run_id, step_id) in runs_of(session, due.iter().map(|due| due.step_id).collect()) {
-        sequels.entry(run_id).or_default().due = Some(step_id);
+        let of_step = due.iter().filter(|due| due.step_id == step_id).copied();
+        sequels.entry(run_id).or_default().due.extend(of_step);
     }
     let forgotten = fail(session, &mut left, due, &mut sequels);
     advance(session, &left, &forgotten, sequels)
@@ -66,11 +70,23 @@ fn advance(
 ) -> Vec<i64> {
     let mut dispatched = Vec::new();
     let mut dry = Vec::new();
+    let mut half = Vec::new();
     for ((Reverse(slot_key), queue_id), holders) in holders(left) {
-        let (woken, is_dry) = free_slots(session, slot_key, queue_id, holders);
-        dispatched.extend(woken);
+        let (given, is_dry) = free_slots(session, slot_key, queue_id, holders);
+        for (task_id, needs) in given {
+            match needs {
+                None => dispatched.push(task_id),
+                Some(other_key) => half.push((task_id, other_key, queue_id)),
+            }
+        }
         if is_dry {
             dry.push(slot_key);
+        }
+    }
+    // Who was handed one slot asks for the other when no key is waited for any more: it may keep others from freeing that.
+    for (task_id, slot_key, queue_id) in half {
+        if take_or_wait(session, slot_key, task_id, queue_id) {
+            dispatched.push(task_id);
         }
     }
     let mut shards: BTreeMap<i64, i32> = BTreeMap::new();
@@ -83,8 +99,12 @@ fn advance(
         let sequel = sequels.entry(run_id).or_default();
         sequel.shards.push((step_id, shards[&step_id]));
     }
+    let due: BTreeSet<i64> = sequels.values().flat_map(|sequel| &sequel.due).map(|due| due.step_id).collect();
     for (run_id, sequel) in sequels {
         dispatched.extend(runs::move_on(session, run_id, sequel));
+    }
+    for step_id in due {
+        dispatched.extend(runs::next_batch_if_dry(session, step_id));
     }
     for slot_key in dry {
         dispatched.extend(runs::next_batch_of_key(session, slot_key));
@@ -130,22 +150,31 @@ fn fail(
     }
     for stoppable in run::on_error_of(session, failed.keys().copied().collect()) {
         let run_id = stoppable.run_id;
-        let sequel = sequels.entry(run_id).or_default();
-        for (step_id, task_ids) in &failed {
-            if stoppable.step_ids.contains(step_id) {
-                let failures = task_ids.iter().map(|task_id| Failure::Task(*task_id));
-                sequel.failures.extend(failures);
+        let mut failures = Vec::new();
+        if stoppable.on_error.is_some() {
+            for (step_id, task_ids) in &failed {
+                if stoppable.step_ids.contains(step_id) {
+                    failures.extend(task_ids.iter().map(|task_id| Failure::Task(*task_id)));
+                }
             }
         }
-        let failed = !sequel.failures.is_empty();
-        if let Some(state) = run::try_lock(session, run_id)
-            && runs::stops(state, stoppable.on_error, failed)
-        {
-            let handlers_stay = state != RunState::Cancelling;
-            let (ended, items) =
-                runs::end_unstarted(session, run_id, "run_cancelled", handlers_stay, false);
-            left.extend(ended);
-            forgotten.extend(items);
+        let has_failed = !failures.is_empty();
+        if has_failed {
+            sequels.entry(run_id).or_default().failures = failures;
+        }
+        match run::try_lock(session, run_id) {
+            Some(state) if runs::stops(state, stoppable.on_error, has_failed) => {
+                let handlers_stay = state != RunState::Cancelling;
+                let (ended, items) =
+                    runs::end_unstarted(session, run_id, "run_cancelled", handlers_stay, false);
+                left.extend(ended);
+                forgotten.extend(items);
+            }
+            Some(_) => {}
+            // The gate may open before the run's turn comes.
+            None => {
+                sequels.entry(run_id).or_default().gate_was_closed = stoppable.step_ids.first().copied();
+            }
         }
     }
     forgotten
@@ -246,7 +275,7 @@ fn tell(session: &Session, left: &[Left]) -> Vec<i64> {
     told
 }
 
-/// Hands the slots of tasks that need them no longer to the next in line, or frees them: (tasks made ready, whether nobody
+/// Hands the slots of tasks that need them no longer to the next in line, or frees them: (who was given one, whether nobody
 /// is in line any more).
 ///
 /// A slot that finds nobody in line is freed only under the key's lock, after a second look: who gets in
@@ -256,7 +285,7 @@ fn free_slots(
     slot_key: i64,
     queue_id: i32,
     holders: Vec<i64>,
-) -> (Vec<i64>, bool) {
+) -> (Vec<Given>, bool) {
     let line = || Line::Waiting { slot_key };
     let (freed, mut given) =
         slot::hand_over(session, slot_key, holders.clone(), floors::scan(line()));
@@ -276,7 +305,7 @@ fn free_slots(
             }
         }
     }
-    (make_ready(session, given, queue_id), dry)
+    (given, dry)
 }
 
 /// Those that were given a slot and need no other one; the others take the other one, or get in line for it.
@@ -361,26 +390,39 @@ pub fn fill(session: &Session, slot_key: i64, queue_id: i32, unsure: bool) -> Ve
     ready
 }
 
-/// Takes up what others left in a queue, bounded: hands out free slots, and returns the steps to look at.
-pub fn take_due(session: &Session, queue_id: i32) -> Vec<DueStep> {
-    xact::force_id();
-    let (mut steps, mut keys) = (Vec::new(), BTreeSet::new());
-    for due in step::take_due(session, queue_id) {
-        match due {
-            Due::Step {
-                step_id,
-                failed_task_id,
-            } => steps.push(DueStep {
-                step_id,
-                failed_task_id,
-            }),
-            Due::Slot { slot_key } => {
-                keys.insert(slot_key);
-            }
-        };
+/// What others left in a queue.
+#[derive(Default)]
+pub struct Dues {
+    pub steps: Vec<DueStep>,
+    /// Keys that may have free slots, each with its queue.
+    keys: Vec<(i64, i32)>,
+}
+
+impl Dues {
+    /// Takes up what others left in a queue, bounded.
+    pub fn take(&mut self, session: &Session, queue_id: i32) {
+        xact::force_id();
+        for due in step::take_due(session, queue_id) {
+            match due {
+                Due::Step {
+                    step_id,
+                    failed_task_id,
+                } => self.steps.push(DueStep {
+                    step_id,
+                    queue_id,
+                    failed_task_id,
+                }),
+                Due::Slot { slot_key } => self.keys.push((slot_key, queue_id)),
+            };
+        }
     }
-    for slot_key in keys {
-        fill(session, slot_key, queue_id, false);
+
+    /// Hands out the slots that may be free. After everything that waits for a key: it keeps others from freeing slots.
+    pub fn fill(mut self, session: &Session) {
+        self.keys.sort_unstable();
+        self.keys.dedup();
+        for (slot_key, queue_id) in self.keys {
+            fill(session, slot_key, queue_id, false);
+        }
     }
-    steps
 }

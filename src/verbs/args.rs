@@ -307,37 +307,28 @@ fn one_of(argument: &str, value: &str, allowed: &[State]) -> Checked<State> {
         })
 }
 
+/// What the functions themselves write to a task's tape.
+const TASK_KINDS: [&str; 8] = [
+    "leased",
+    "started",
+    "lease_lost",
+    "retry_scheduled",
+    "released",
+    "cancel_requested",
+    "compensating",
+    "final",
+];
+/// And to a run's.
+const RUN_KINDS: [&str; 4] = ["step_dispatched", "step_finalized", "paused", "resumed"];
+
 /// The kind of an event that a caller may write.
 pub fn kind(kind: String) -> Checked<String> {
-    unreserved(
-        kind,
-        &[
-            "leased",
-            "started",
-            "lease_lost",
-            "retry_scheduled",
-            "released",
-            "cancel_requested",
-            "compensating",
-            "final",
-        ],
-    )
+    unreserved(kind, &TASK_KINDS)
 }
 
 /// The same on a run's tape.
 pub fn run_kind(kind: String) -> Checked<String> {
-    unreserved(
-        kind,
-        &[
-            "started",
-            "step_dispatched",
-            "step_finalized",
-            "paused",
-            "resumed",
-            "cancel_requested",
-            "final",
-        ],
-    )
+    unreserved(kind, &[&TASK_KINDS[..], &RUN_KINDS[..]].concat())
 }
 
 fn unreserved(kind: String, reserved: &[&str]) -> Checked<String> {

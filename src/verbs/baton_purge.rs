@@ -64,6 +64,7 @@ fn purge(session: &Session, old: &Old, max_tasks: i32) -> Checked<(i64, i64, boo
     if batch.more && tasks > 0 {
         return Ok((tasks, events, true));
     }
+    let mut removed = tasks;
     let mut after = i64::MIN;
     loop {
         let runs = purge::lock_runs(session, old, after, limits::PURGE_RUNS);
@@ -76,12 +77,15 @@ fn purge(session: &Session, old: &Old, max_tasks: i32) -> Checked<(i64, i64, boo
             let Some(task_ids) = purge::tasks_of_run(session, old, run_id) else {
                 continue;
             };
-            if tasks > 0 && tasks + task_ids.len() as i64 > max {
+            // A run without a task counts as one here: they are bounded, too.
+            let rows = (task_ids.len() as i64).max(1);
+            if removed > 0 && removed + rows > max {
                 return Ok((tasks, events, true));
             }
             if !purge::lock_run_tasks(session, task_ids.clone()) {
                 continue; // Another purge, or a redrive, is at it.
             }
+            removed += rows;
             tasks += task_ids.len() as i64;
             events += purge::run(session, run_id, task_ids.clone());
             rest(session, task_ids)?;

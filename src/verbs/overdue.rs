@@ -11,7 +11,7 @@ use crate::model::transition::{self, Event};
 use crate::pg::datum::{Instant, Jsonb};
 use crate::pg::session::Session;
 use crate::pg::xact;
-use crate::store::lease::{self, Due, GivenBack, Locked, Place, Report};
+use crate::store::lease::{self, Due, GivenBack, Locked, Report};
 use crate::store::{run, task};
 use pgrx::datum::Interval;
 
@@ -163,7 +163,7 @@ pub fn postpone(
 ) -> (State, Instant) {
     let event = if how.delay.as_micros() > 0 {
         Event::Postpone
-    } else if run_is_paused(session, task.place) {
+    } else if run_is_paused(session, task.place.shard.and(task.place.step_id)) {
         Event::Block
     } else {
         Event::Requeue
@@ -181,14 +181,15 @@ pub fn postpone(
     (state, run_at)
 }
 
-/// Whether a task must wait for its run to be resumed: who resumes it waits for this transaction, and sees that. If the
-/// run's gate is closed, it gets in line, and whoever leases it looks again.
-fn run_is_paused(session: &Session, place: Place) -> bool {
-    place.shard.is_some()
-        && place.step_id.is_some_and(|step_id| {
-            run::try_lock_of_step(session, step_id)
+/// Whether a task of a step must wait for its run to be resumed: who resumes it waits for this transaction, and sees that. If the
+/// run's gate is closed, it gets in line, and whoever leases it looks again. (The state is read before the gate is held: who
+/// closes it would starve behind leases that are given back in a run that is not paused.)
+fn run_is_paused(session: &Session, step_id: Option<i64>) -> bool {
+    step_id.is_some_and(|step_id| {
+        run::state_of_step(session, step_id) == Some(RunState::Paused)
+            && run::try_lock_of_step(session, step_id)
                 .is_some_and(|(_, state)| state == RunState::Paused)
-        })
+    })
 }
 
 /// The state after a move that the verb has found to be legal.
@@ -226,16 +227,9 @@ pub fn promote(session: &Session, queue: &str, queue_id: i32) {
 /// A scheduled task of a run, due and locked: it is ready, takes its slots or gets in line for one, or waits for its run to be
 /// resumed; returns its state.
 pub fn promote_in_run(session: &Session, queue_id: i32, due: &Due) -> State {
-    let run = due
-        .step_id
-        .map(|step_id| run::try_lock_of_step(session, step_id));
-    match run {
-        Some(None) => return State::Scheduled, // Its gate is closed: looked at again.
-        Some(Some((_, RunState::Paused))) => {
-            lease::make_waiting(session, due.task_id, None);
-            return moved(State::Scheduled, Event::Block);
-        }
-        _ => {}
+    if run_is_paused(session, due.step_id) {
+        lease::make_waiting(session, due.task_id, None);
+        return moved(State::Scheduled, Event::Block);
     }
     let Some(slot_key) = due.slot_key else {
         lease::make_ready(session, due.task_id);

@@ -62,6 +62,11 @@ fn unused(session: &Session, name: &str, queue_id: i32) -> Checked<()> {
             uses.successors
         )));
     }
+    if uses.due > 0 {
+        return Err(refused(name)
+            .detail(format!("Work that others left to be done in it: {}.", uses.due))
+            .hint("task_reap does it."));
+    }
     match uses.told_by {
         Some((other, name_of_other)) => Err(refused(name)
             .detail(if session.may_touch(other) {

@@ -4,7 +4,7 @@
 //! All of it happens with the run's row locked, so that the ends of two steps are looked at one after the other: no join is lost, and
 //! no step is dispatched twice.
 
-use super::advance::{self, Left};
+use super::advance::{self, DueStep, Left};
 use crate::model::definition::{Definition, Step};
 use crate::model::limits;
 use crate::model::run::{
@@ -16,7 +16,7 @@ use crate::pg::session::Session;
 use crate::pg::{lock, settings, xact};
 use crate::store::lease::{self, Leased};
 use crate::store::run::{self, Held};
-use crate::store::step::{self, Forgotten, Items, NewStep, NewSuccessor, Spec, StepRow};
+use crate::store::step::{self, Forgotten, Items, NewStep, NewSuccessor, Spec, StepRow, Unnoted};
 use crate::store::workflow::{self, Evaluate};
 use crate::store::{queue, slot};
 use pgrx::datum::Interval;
@@ -31,8 +31,10 @@ pub struct Sequel {
     /// Shards of its steps that have no item left.
     pub shards: Vec<(i64, i32)>,
     pub failures: Vec<Failure>,
-    /// Others left something to do at this step.
-    pub due: Option<i64>,
+    /// Others left something to do at these steps.
+    pub due: Vec<DueStep>,
+    /// When failures were to be looked at its gate was closed: a step of them.
+    pub gate_was_closed: Option<i64>,
 }
 
 #[derive(Clone)]
@@ -76,18 +78,30 @@ pub fn move_on(session: &Session, run_id: i64, sequel: Sequel) -> Vec<i64> {
         if !failed.is_empty() {
             step::insert_due_failed(session, failed);
         }
-        if let Some(step_id) = joined.or(sequel.due) {
-            step::insert_due_step(session, step_id);
+        match joined {
+            Some(step_id) => step::insert_due_step(session, step_id),
+            // Back to where it was taken from: other queues have their own.
+            None => {
+                if let Some(due) = sequel.due.iter().find(|due| due.failed_task_id.is_none()) {
+                    step::insert_due_again(session, due.step_id, due.queue_id);
+                }
+            }
         }
         return Vec::new();
     };
-    if joined.is_none() && sequel.failures.is_empty() && sequel.due.is_none() {
+    if joined.is_none() && sequel.failures.is_empty() && sequel.due.is_empty() {
         return Vec::new();
     }
     let mut moving = Moving::new(session, run);
     moving.failures = sequel.failures;
-    moving.look_at_all = sequel.due.is_some();
+    moving.look_at_all = !sequel.due.is_empty();
     moving.go();
+    if let Some(step_id) = sequel.gate_was_closed
+        && matches!(moving.state(), RunState::Failing | RunState::Cancelling)
+    {
+        // What has not started is still to be called off, with locks that come before the run's.
+        step::insert_due_step(session, step_id);
+    }
     moving.ready
 }
 
@@ -261,8 +275,8 @@ impl<'a> Moving<'a> {
                     break;
                 }
                 self.look_at(&definition, i, &mut candidates);
+                self.note_failures();
             }
-            self.note_failures();
         }
     }
 
@@ -271,24 +285,17 @@ impl<'a> Moving<'a> {
         if self.run.state == RunState::Paused {
             return;
         }
-        let ended = step::unnoted(self.session, self.run.run_id);
-        for step in &ended {
-            self.step_finalized(&step.name, step.state, None);
-            if step.has_successor && self.run.state == RunState::Running {
-                let dispatched = dispatch_built_in(self.session, step.step_id, self);
-                self.ready.extend(dispatched);
-            }
-        }
-        if !ended.is_empty() {
-            let ids = ended.iter().map(|step| step.step_id).collect();
-            step::note(self.session, ids);
-        }
+        self.note_ended();
     }
 
     /// The names of the steps that have ended since somebody looked; they are on the tape with this.
     fn note_ended(&mut self) -> Vec<String> {
         let ended = step::unnoted(self.session, self.run.run_id);
         if ended.is_empty() {
+            return Vec::new();
+        }
+        self.hear_failures(&ended);
+        if self.run.state == RunState::Paused {
             return Vec::new();
         }
         let mut names = Vec::new();
@@ -300,6 +307,11 @@ impl<'a> Moving<'a> {
                     name: step.name.clone(),
                 });
             }
+            // A group made by task_create_items may name its successor.
+            if step.has_successor && self.run.state == RunState::Running {
+                let dispatched = dispatch_built_in(self.session, step.step_id, self);
+                self.ready.extend(dispatched);
+            }
             self.steps.remove(&step.name);
             names.push(step.name.clone());
         }
@@ -309,6 +321,24 @@ impl<'a> Moving<'a> {
         );
         self.note_failures();
         names
+    }
+
+    /// A step that failed while the run's gate was closed: who comes first tells the run, before anything follows from it.
+    fn hear_failures(&mut self, ended: &[Unnoted]) {
+        let stops = matches!(self.run.on_error, Some(OnError::Pause | OnError::Fail));
+        if self.run.state != RunState::Running || !stops {
+            return;
+        }
+        let failed = ended.iter().filter(|step| step.state == StepState::Failed && step.problem.is_none());
+        let failed: Vec<i64> = failed.map(|step| step.step_id).collect();
+        if let Some(step_id) = failed.first().copied() {
+            let tasks = step::failed_tasks(self.session, failed);
+            self.failures.extend(tasks.into_iter().map(Failure::Task));
+            self.note_failures();
+            if self.run.state == RunState::Failing {
+                self.due = Some(step_id);
+            }
+        }
     }
 
     fn step_finalized(&mut self, name: &str, state: StepState, problem: Option<&str>) {
@@ -411,7 +441,8 @@ impl<'a> Moving<'a> {
             step::dispatch(self.session, step_id, 0, 0);
             return Some((StepState::Completed, None));
         }
-        let made = create_tasks(self.session, &self.run, step, step_id, queue_id, payloads);
+        let of_run = definition.max_parallel;
+        let made = create_tasks(self.session, &self.run, step, step_id, queue_id, payloads, of_run);
         self.ready.extend(made);
         self.steps.get_mut(&step.name).expect("it was loaded").state = StepState::Running;
         None
@@ -432,6 +463,7 @@ impl<'a> Moving<'a> {
                 places: &places(step),
                 max_items: limits::ITEMS as i32,
                 max_bytes: settings::max_payload_bytes() as i32,
+                max_join_bytes: settings::max_join_bytes(),
             },
         );
         match (evaluated.verdict.as_str(), evaluated.payloads) {
@@ -500,9 +532,15 @@ fn places(step: &Step) -> String {
         .places
         .iter()
         .map(|place| {
-            let reads = |what: &str| place.expression.contains(what);
-            let item = step.with_items.is_some() && reads("item");
-            json!({"path": place.path, "expression": place.expression, "item": item, "all": reads("input") || reads("steps") || reads("*") || reads("[")})
+            let reads_only = |root: &str| {
+                let rest = place.expression.strip_prefix(root);
+                rest.is_some_and(|rest| {
+                    !rest.contains('$') && rest.chars().next().is_none_or(|c| ".[ ?".contains(c))
+                })
+            };
+            let item = step.with_items.is_some() && !reads_only("$.input") && !reads_only("$.steps");
+            let all = item && !reads_only("$.item") && !reads_only("$.item_index");
+            json!({"path": place.path, "expression": place.expression, "item": item, "all": all})
         })
         .collect();
     serde_json::Value::Array(places).to_string()
@@ -516,6 +554,7 @@ fn create_tasks(
     step_id: i64,
     queue_id: i32,
     payloads: JsonbArray,
+    of_run: Option<i32>,
 ) -> Vec<i64> {
     let total = payloads.len() as i32;
     let shards = limits::shards(payloads.len());
@@ -540,7 +579,8 @@ fn create_tasks(
     step::insert_batches(session, step_id, payloads, limits::BATCH, by_acquire);
     // As many as may be ready at once; the others follow as these end.
     let mut ready = Vec::new();
-    for _ in 0..=(bound.unwrap_or(1) - 1) / limits::BATCH {
+    let at_once = bound.or(of_run).unwrap_or(1);
+    for _ in 0..=(at_once - 1) / limits::BATCH {
         if let Some((first_index, payloads)) = step::take_batch(session, step_id) {
             ready.extend(insert_items(session, &spec, payloads, first_index));
         }
@@ -608,6 +648,16 @@ pub fn next_batch_of_key(session: &Session, slot_key: i64) -> Vec<i64> {
         .map_or_else(Vec::new, |step_id| next_batch(session, step_id))
 }
 
+/// The same for one step, if it is bounded and has a free slot that nobody waits for.
+pub fn next_batch_if_dry(session: &Session, step_id: i64) -> Vec<i64> {
+    match step::key_of_batches(session, step_id) {
+        Some(slot_key) if slot::has_free(session, slot_key) && !slot::waiter_exists(session, slot_key) => {
+            next_batch(session, step_id)
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The next items of a step become tasks; returns those made ready. If the run's gate is closed, or it does not go on, they
 /// wait for what comes of that.
 pub fn next_batch(session: &Session, step_id: i64) -> Vec<i64> {
@@ -615,11 +665,16 @@ pub fn next_batch(session: &Session, step_id: i64) -> Vec<i64> {
         step::insert_due_step(session, step_id);
         return Vec::new();
     };
-    let Some(run) = run::seen(session, run_id).filter(|_| state == RunState::Running) else {
+    let (Some(run), Some(standing)) = (run::seen(session, run_id), step::standing(session, step_id))
+    else {
         return Vec::new();
     };
-    let (Some(workflow_id), Some(standing)) = (run.workflow_id, step::standing(session, step_id))
-    else {
+    let goes_on = match state {
+        RunState::Running => true,
+        RunState::Failing => standing.survives,
+        _ => false,
+    };
+    let Some(workflow_id) = run.workflow_id.filter(|_| goes_on) else {
         return Vec::new();
     };
     let definition = definition(session, workflow_id);
@@ -646,51 +701,78 @@ pub fn next_batch(session: &Session, step_id: i64) -> Vec<i64> {
     insert_items(session, &spec, payloads, first_index)
 }
 
-/// Of leases that this transaction has just granted, those that stand: a task of a run that was paused is blocked instead, one
-/// of a run that is being cancelled waits for its end. (Who pauses a run blocks what it finds in line, and waits for nobody;
-/// this is where the rest is found.)
-pub fn granted(session: &Session, mut leased: Vec<Leased>) -> Vec<Leased> {
-    let mut taken_back: BTreeMap<State, Vec<i64>> = BTreeMap::new();
-    leased.retain(|task| {
-        let Some(state) = taken_back_as(session, task) else {
-            return true;
-        };
-        taken_back.entry(state).or_default().push(task.task_id);
-        false
-    });
-    for (state, task_ids) in taken_back {
-        lease::unlease(session, task_ids.clone(), state);
-        if state == State::Blocked {
-            slot::leave(session, task_ids);
-        }
-    }
-    leased
+/// What became of leases that this transaction has just granted.
+pub struct Granted {
+    pub leased: Vec<Leased>,
+    pub blocked: usize,
+    pub in_line_again: usize,
 }
 
-/// The state of a task whose lease does not stand; `None`: it does.
-fn taken_back_as(session: &Session, task: &Leased) -> Option<State> {
-    let run_id = task.run_id?;
-    let state = if xact::has_fixed_snapshot() {
-        run::state_now(session, run_id)?
-    } else {
-        task.run?
-    };
-    let step_id = || step::of_live_task(session, task.task_id);
-    match state {
-        RunState::Running => None,
-        RunState::Paused => match run::try_lock(session, run_id) {
-            // Who resumes it waits for this transaction, and sees the task.
-            Some(RunState::Paused) => Some(State::Blocked),
-            Some(_) => None,
-            None => Some(State::Ready),
-        },
-        RunState::Failing if step::survives(session, task.task_id) => None,
-        _ => {
-            if let Some(step_id) = step_id() {
-                step::insert_due_step(session, step_id);
-            }
-            Some(State::Blocked)
+/// Takes back leases that must not be: a task of a run that was paused is blocked instead, one of a run that is being called off
+/// waits for its end. (Who pauses a run blocks what it finds in line, and waits for nobody; this is where the rest is found.)
+pub fn granted(session: &Session, mut leased: Vec<Leased>) -> Granted {
+    let (mut paused, mut called_off, mut in_line_again) = (Vec::new(), Vec::new(), Vec::new());
+    leased.retain(|task| {
+        match standing_of_lease(session, task) {
+            Standing::Stands => return true,
+            Standing::Paused => paused.push(task.task_id),
+            Standing::CalledOff => called_off.push(task.task_id),
+            Standing::Unknown => in_line_again.push(task.task_id),
         }
+        false
+    });
+    let steps: BTreeSet<i64> = called_off.iter().filter_map(|task_id| step::of_live_task(session, *task_id)).collect();
+    for step_id in steps {
+        step::insert_due_step(session, step_id);
+    }
+    let granted = Granted {
+        leased,
+        blocked: paused.len() + called_off.len(),
+        in_line_again: in_line_again.len(),
+    };
+    for (task_ids, state) in [
+        (paused.clone(), State::Blocked),
+        (called_off, State::Blocked),
+        (in_line_again, State::Ready),
+    ] {
+        if !task_ids.is_empty() {
+            lease::unlease(session, task_ids, state);
+        }
+    }
+    if !paused.is_empty() {
+        // (One that is called off keeps its slots until it is ended: then they are handed on.)
+        slot::leave(session, paused);
+    }
+    granted
+}
+
+enum Standing {
+    Stands,
+    Paused,
+    CalledOff,
+    /// Its run is paused, or was, and the gate is closed.
+    Unknown,
+}
+
+fn standing_of_lease(session: &Session, task: &Leased) -> Standing {
+    let Some(run_id) = task.run_id else {
+        return Standing::Stands;
+    };
+    let state = if xact::has_fixed_snapshot() {
+        run::state_now(session, run_id)
+    } else {
+        task.run
+    };
+    match state {
+        None | Some(RunState::Running) => Standing::Stands,
+        Some(RunState::Paused) => match run::try_lock(session, run_id) {
+            // Who resumes it waits for this transaction, and sees the task.
+            Some(RunState::Paused) => Standing::Paused,
+            Some(RunState::Running) => Standing::Stands,
+            _ => Standing::Unknown,
+        },
+        Some(RunState::Failing) if step::survives(session, task.task_id) => Standing::Stands,
+        Some(_) => Standing::CalledOff,
     }
 }
 
@@ -709,7 +791,7 @@ pub fn end_unstarted(
         .map(|step| step.step_id)
         .collect();
     let forgotten = step::drop_batches(session, open.clone());
-    let ended = run::end_tasks(session, open, reason, force).into_iter();
+    let ended = run::end_tasks(session, open.clone(), reason, force).into_iter();
     let left = ended
         .map(|task| Left {
             task_id: task.task_id,
@@ -718,6 +800,9 @@ pub fn end_unstarted(
             place: task.place,
         })
         .collect();
+    if let Some(step_id) = step::with_unstarted(session, open) {
+        step::insert_due_step(session, step_id); // Somebody holds a task: whoever looks here next ends it.
+    }
     (left, forgotten)
 }
 
@@ -751,11 +836,10 @@ pub struct Successor<'a> {
     pub max_attempts: Option<i32>,
 }
 
-/// Creates the successor; `None` if its scope has one. In a run it is a step of its own, unless a group has
-/// taken its name.
+/// Creates the successor; `None` if its scope has one. In a run it is a step of its own: no other step has its name.
 pub fn dispatch(session: &Session, successor: &Successor, blocked: bool) -> Option<i64> {
     let task_id = step::insert_dispatch(session, successor.scope_id, successor.name)?;
-    let step_id = successor.run_id.and_then(|run_id| {
+    let step_id = successor.run_id.map(|run_id| {
         let step_id = step::next_id(session);
         let inserted = step::insert(
             session,
@@ -774,7 +858,8 @@ pub fn dispatch(session: &Session, successor: &Successor, blocked: bool) -> Opti
                 with_items: false,
             },
         );
-        inserted.then_some(step_id)
+        assert!(inserted, "a step of the run has the successor's name");
+        step_id
     });
     step::insert_successor(
         session,

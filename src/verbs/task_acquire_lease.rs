@@ -1,7 +1,8 @@
 use super::access;
 use super::args::{self, Checked, answer};
 use super::overdue::{self, Swept};
-use super::{advance, queues, runs};
+use super::advance::{self, Dues};
+use super::{queues, runs};
 use crate::model::access::Capability::Work;
 use crate::model::limits;
 use crate::model::state::State;
@@ -118,18 +119,19 @@ fn acquire(
             .map(|task| task.task_id)
             .collect();
         if !again.is_empty() && !paused {
-            tasks = runs::granted(session, lease::lease(session, again, &taker));
+            tasks = runs::granted(session, lease::lease(session, again, &taker)).leased;
         }
     }
+    let mut dues = Dues::default();
+    if open.due {
+        dues.take(session, open.queue_id);
+    }
+    advance::after_all(session, left, &dues.steps);
+    // These keep others from freeing slots: after all that waits.
     if open.scheduled {
         overdue::promote(session, name, open.queue_id);
     }
-    let due = if open.due {
-        advance::take_due(session, open.queue_id)
-    } else {
-        Vec::new()
-    };
-    advance::after_all(session, left, &due);
+    dues.fill(session);
     let lanes = if paused { 0 } else { open.lanes };
     claim(session, &open, lanes, max_tasks, &taker, &mut tasks);
     if open.batches && !paused && (tasks.len() as i32) < max_tasks {
@@ -161,11 +163,10 @@ fn claim(
                 return;
             }
             let leased = lease::claim(session, open.queue_id, priority, room, taker);
-            let count = leased.len();
-            tasks.extend(runs::granted(session, leased));
-            // Some were of runs that do not go on: look behind them.
-            let all_granted = max_tasks - tasks.len() as i32 == room - count as i32;
-            if all_granted {
+            let granted = runs::granted(session, leased);
+            tasks.extend(granted.leased);
+            // Some were of runs that are paused: look behind them, unless they are in line again.
+            if granted.blocked == 0 || granted.in_line_again > 0 {
                 break;
             }
         }

@@ -28,7 +28,8 @@ use serde_json::json;
 /// large), 55000 (the run is over, another group of it has that successor, or the group's successor is dispatched
 /// and the payloads differ).
 ///
-/// Locks: the run FOR SHARE, with a successor FOR NO KEY UPDATE; waits for another transaction that is creating the same group.
+/// Locks: the run FOR NO KEY UPDATE, with a successor FOR UPDATE, waiting for who moves it on; waits for another transaction that is
+/// creating the same group.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_create_items(
     queue: Option<Text>,
@@ -98,14 +99,20 @@ fn task_create_items(
             } else {
                 run::lock
             };
-            match lock(&session, run_id, session.queues()) {
-                None => return Err(Misuse::no_run(run_id)),
-                Some(gate) if gate.state == RunState::Running => {
-                    // A defined run ends with its last step: it cannot while this one is being made.
-                    if gate.defined {
-                        run::hold(&session, run_id);
-                    }
+            // A replay is answered as such, whatever has become of the run.
+            if run::exists(&session, run_id, session.queues())
+                && let Some(found) = step::find(&session, Some(run_id), &name, queue.queue_id, None)
+            {
+                let group = existing(&session, &found, &name, &payloads)?;
+                if !group.items.is_empty() {
+                    return Ok(group);
                 }
+            }
+            // By its state under its row's lock: it cannot end, or be told of a successor, while the group is being made.
+            let held = lock(&session, run_id, session.queues());
+            match held.and_then(|_| run::hold(&session, run_id)) {
+                None => return Err(Misuse::no_run(run_id)),
+                Some(held) if held.state == RunState::Running => {}
                 Some(_) => {
                     return Err(Misuse::wrong_state(format!("run {run_id} is not running")));
                 }
@@ -157,7 +164,7 @@ fn create(
     loop {
         let run_id = (!new_run).then_some(new.run_id);
         if let Some(found) = step::find(session, run_id, new.name, new.queue_id, new.key) {
-            let group = existing(session, &found, new, &payloads)?;
+            let group = existing(session, &found, new.name, &payloads)?;
             if group.items.is_empty() {
                 continue; // It was purged between the two statements.
             }
@@ -171,6 +178,9 @@ fn create(
                 new.run_id
             ))
             .detail("It would never follow this group."));
+        }
+        if !new_run {
+            free_names(session, new)?;
         }
         if step::insert(session, new) {
             break;
@@ -253,13 +263,28 @@ fn create(
     })
 }
 
+/// 55000 if the group has the name of a successor that is to come, or its successor that of a step. (The run's row is locked: it stays so.)
+fn free_names(session: &Session, new: &NewStep) -> Checked<()> {
+    let taken = |name: &str| {
+        Misuse::wrong_state(format!("run {} has another use of \"{name}\"", new.run_id))
+            .detail("A step of a run has a name of its own.")
+    };
+    if step::naming(session, new.run_id, new.name).is_some() {
+        return Err(taken(new.name));
+    }
+    match new.successor {
+        Some(successor) if step::has_name(session, new.run_id, successor) => Err(taken(successor)),
+        _ => Ok(()),
+    }
+}
+
 fn existing(
     session: &Session,
     found: &FoundStep,
-    new: &NewStep,
+    name: &str,
     payloads: &[Jsonb],
 ) -> Checked<Group> {
-    if !session.may_touch(found.queue_id) {
+    if found.defined || !session.may_touch(found.queue_id) {
         return Err(Misuse::wrong_state(format!(
             "run {} has a group \"{}\"",
             found.run_id, found.name
@@ -267,7 +292,7 @@ fn existing(
         .detail("A step of a run has a name of its own."));
     }
     let same =
-        found.name == new.name && step::same_payloads(session, found.step_id, payloads.to_vec());
+        found.name == name && step::same_payloads(session, found.step_id, payloads.to_vec());
     if !same && found.successor_dispatched {
         return Err(Misuse::wrong_state(format!(
             "group \"{}\" of run {} takes no more items",

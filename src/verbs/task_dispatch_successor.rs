@@ -29,7 +29,7 @@ use serde_json::json;
 ///
 /// Errors: 22004, 22023, 42501, 42704 (no such queue), 54000, 55000 (a group of the run has that name).
 ///
-/// Locks: the run FOR SHARE, then the steps FOR SHARE, in the order of their ids (without a run the ended task FOR KEY
+/// Locks: the run FOR NO KEY UPDATE, then the steps FOR SHARE, in the order of their ids (without a run the ended task FOR KEY
 /// SHARE); waits for another transaction that is ending the last item or dispatching the same successor.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_dispatch_successor(

@@ -113,15 +113,17 @@ fn fail(
 fn explain(session: &Session, task_id: i64, token: i64, error: Option<Jsonb>) -> Option<Answer> {
     let standing = task::find(session, task_id);
     if standing.is_some()
-        && let Some((kind, run_at, at)) = lease::settled(session, task_id, token)
-        && kind == "retry_scheduled"
+        && let Some(settled) = lease::settled(session, task_id, token)
+        && settled.kind == "retry_scheduled"
     {
-        let state = if run_at > at {
+        let state = if settled.run_at > settled.at {
             State::Scheduled
+        } else if settled.blocked {
+            State::Blocked
         } else {
             State::Ready
         };
-        return Some(("retry_scheduled", Some(state), Some(run_at)));
+        return Some(("retry_scheduled", Some(state), Some(settled.run_at)));
     }
     // A replay of the call that ended it: out of attempts, or cancelled because that was asked.
     let cancelled = standing.is_some_and(|standing| {

@@ -1,7 +1,8 @@
 use super::access;
 use super::args::{self, Checked, answer};
+use super::advance::{self, Dues};
 use super::overdue::{self, Swept};
-use super::{advance, queues};
+use super::queues;
 use crate::model::access::Capability::Control;
 use crate::model::limits;
 use crate::pg::datum::Text;
@@ -62,17 +63,18 @@ fn reap(session: &Session, max_tasks: i32, named: Option<String>) -> Checked<Vec
         .filter(|(_, open)| open.overdue)
         .map(|(name, open)| (*name, open.queue_id))
         .collect();
-    let (mut left, mut due) = (Vec::new(), Vec::new());
+    let mut left = Vec::new();
     let room = |swept: &[Swept]| max_tasks - swept.len() as i32;
     let swept = overdue::sweep(session, &overdue, room, &mut left);
-    for (name, open) in &queues {
-        if open.scheduled {
-            overdue::promote(session, name, open.queue_id);
-        }
-        if open.due {
-            due.extend(advance::take_due(session, open.queue_id));
-        }
+    let mut dues = Dues::default();
+    for (_, open) in queues.iter().filter(|(_, open)| open.due) {
+        dues.take(session, open.queue_id);
     }
-    advance::after_all(session, left, &due);
+    advance::after_all(session, left, &dues.steps);
+    // These keep others from freeing slots: after all that waits.
+    for (name, open) in queues.iter().filter(|(_, open)| open.scheduled) {
+        overdue::promote(session, name, open.queue_id);
+    }
+    dues.fill(session);
     Ok(swept)
 }

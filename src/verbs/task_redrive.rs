@@ -75,9 +75,14 @@ fn redrive_in_run(
         return Ok(("run_terminal", None));
     }
     let held = run::exclude(session, run_id, None).and_then(|_| run::hold(session, run_id));
-    let paused = held.is_some_and(|held| {
-        held.state == RunState::Paused && held.checkpoint.as_deref() == Some(runs::ON_ERROR)
-    });
+    let Some(held) = held else {
+        return Ok(("not_found", None)); // It was purged meanwhile.
+    };
+    if held.state.is_terminal() {
+        return Ok(("run_terminal", None));
+    }
+    let paused =
+        held.state == RunState::Paused && held.checkpoint.as_deref() == Some(runs::ON_ERROR);
     if !paused {
         return Ok(("run_not_paused", None));
     }

@@ -88,10 +88,10 @@ fn release(
 fn explain(session: &Session, task_id: i64, token: i64) -> Option<(&'static str, Option<Instant>)> {
     let standing = task::find(session, task_id);
     if standing.is_some()
-        && let Some((kind, run_at, _)) = lease::settled(session, task_id, token)
-        && kind == "released"
+        && let Some(settled) = lease::settled(session, task_id, token)
+        && settled.kind == "released"
     {
-        return Some(("released", Some(run_at)));
+        return Some(("released", Some(settled.run_at)));
     }
     let found = standing.as_ref().map(|standing| &standing.found);
     let ended_so = standing.as_ref().is_some_and(|standing| {

@@ -3,13 +3,13 @@ use super::advance;
 use super::args::{self, Checked, answer};
 use super::runs::{self, Moving};
 use crate::model::access::Capability::Control;
-use crate::model::run::{OnError, RunEvent, RunState, next_run};
+use crate::model::run::{OnError, RunEvent, RunState, StepState, next_run};
 use crate::model::state::State;
 use crate::pg::datum::{Jsonb, Text};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::xact;
-use crate::store::{run, slot};
+use crate::store::{run, slot, step};
 use pgrx::prelude::*;
 use serde_json::json;
 
@@ -95,6 +95,7 @@ fn resume(session: &Session, run_id: i64, checkpoint: &str) -> Checked<&'static 
     if xact::has_fixed_snapshot() && run::is_hidden(session, run_id) {
         return Err(Misuse::not_serializable());
     }
+    run::lock_tasks(session, run_id, State::Blocked);
     if checkpoint == runs::ON_ERROR {
         held.on_error = Some(OnError::Continue);
     }
@@ -107,21 +108,22 @@ fn resume(session: &Session, run_id: i64, checkpoint: &str) -> Checked<&'static 
         held.state = next_run(held.state, RunEvent::Fail).expect("a running run may fail");
     }
     run::set_state(session, run_id, held.state, held.on_error, None);
+    let resumed = json!({"checkpoint": checkpoint}).to_string();
+    run::append(session, run_id, vec![("resumed", Jsonb::from_text(&resumed))]);
     let pauses = failed.filter(|_| held.on_error == Some(OnError::Pause));
     let ready = if stops {
         let (left, forgotten) = runs::end_unstarted(session, run_id, "run_cancelled", true, false);
         advance::after_cancel(session, left, &forgotten);
-        line_up(session, run_id) // handlers of failures
+        line_up(session, run_id, false) // handlers of failures; keys were waited for already
     } else if pauses.is_some() {
         Vec::new()
     } else {
-        line_up(session, run_id)
+        line_up(session, run_id, true)
     };
     let Some(held) = run::hold(session, run_id).filter(|held| !held.state.is_terminal()) else {
         return Ok("resumed"); // It has ended with its last task.
     };
     let mut moving = Moving::new(session, held);
-    moving.event("resumed", json!({"checkpoint": checkpoint}));
     if let Some(failed) = pauses {
         moving.pause_failed(failed);
     }
@@ -131,22 +133,24 @@ fn resume(session: &Session, run_id: i64, checkpoint: &str) -> Checked<&'static 
     Ok("resumed")
 }
 
-/// What was blocked because the run was paused gets in line again; returns what is ready.
-fn line_up(session: &Session, run_id: i64) -> Vec<i64> {
-    run::lock_tasks(session, run_id, State::Blocked);
+/// What was blocked because the run was paused gets in line again; returns what is ready. Its tasks are locked.
+fn line_up(session: &Session, run_id: i64, wait_for_keys: bool) -> Vec<i64> {
     let keys = run::resume_keys(session, run_id);
-    for (slot_key, _) in &keys {
-        slot::hold(session, *slot_key);
+    if wait_for_keys {
+        for (slot_key, _) in &keys {
+            slot::hold(session, *slot_key);
+        }
     }
     run::resume_tasks(session, run_id);
+    let unsure = !wait_for_keys || xact::has_fixed_snapshot();
     let mut ready = Vec::new();
     for (slot_key, queue_id) in keys {
-        ready.extend(advance::fill(
-            session,
-            slot_key,
-            queue_id,
-            xact::has_fixed_snapshot(),
-        ));
+        ready.extend(advance::fill(session, slot_key, queue_id, unsure));
+    }
+    for step in step::of_run(session, run_id, None) {
+        if step.state == StepState::Running {
+            ready.extend(runs::next_batch_if_dry(session, step.step_id));
+        }
     }
     ready
 }

@@ -61,6 +61,10 @@ fn workflow_start(
                 version: None,
                 written: Some(definition),
             },
+            (None, None) => {
+                return Err(Misuse::bad_value("neither \"name\" nor \"definition\" is given")
+                    .detail("One of the two says what the run executes."));
+            }
             _ => {
                 return Err(Misuse::bad_value(
                     "arguments \"name\" and \"definition\" exclude each other",
@@ -99,6 +103,10 @@ fn start(
     key: Option<&str>,
     metadata: Jsonb,
 ) -> Checked<(&'static str, i64)> {
+    // A replay is answered as such, whatever has become of the queues.
+    if let Some(found) = existing(session, name, key, input)? {
+        return Ok(found);
+    }
     let definition = &what.definition;
     let mut queue_ids: BTreeMap<&str, i32> = BTreeMap::new();
     for step in &definition.steps {
@@ -112,9 +120,6 @@ fn start(
     let workflow_id = match what.version {
         Some((workflow_id, _)) => workflow_id,
         None => {
-            if let Some(found) = existing(session, name, key, input) {
-                return Ok(found);
-            }
             let written = what.written.expect("one of the two is given");
             workflow::insert(session, None, None, written).expect("one without a name is new")
         }
@@ -132,7 +137,7 @@ fn start(
         metadata,
     };
     while !run::insert(session, &new) {
-        if let Some(found) = existing(session, name, key, input) {
+        if let Some(found) = existing(session, name, key, input)? {
             if what.version.is_none() {
                 workflow::forget(session, workflow_id);
             }
@@ -189,12 +194,19 @@ fn existing(
     name: Option<&str>,
     key: Option<&str>,
     input: Jsonb,
-) -> Option<(&'static str, i64)> {
-    let (run_id, same) = run::by_key(session, name, key?, input)?;
+) -> Checked<Option<(&'static str, i64)>> {
+    let Some(key) = key else { return Ok(None) };
+    let Some((run_id, same, touchable)) = run::by_key(session, name, key, input) else {
+        return Ok(None);
+    };
+    if !touchable {
+        return Err(Misuse::wrong_state(format!("run key \"{key}\" is taken"))
+            .detail("A run in queues of others has it."));
+    }
     let outcome = if same {
         "exists"
     } else {
         "exists_with_different_input"
     };
-    Some((outcome, run_id))
+    Ok(Some((outcome, run_id)))
 }
