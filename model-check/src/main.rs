@@ -6,6 +6,7 @@ mod lifecycle;
 #[allow(dead_code, reason = "roles, floors and backoff have no part in it")]
 #[path = "../../src/model/mod.rs"]
 mod model;
+mod runs;
 mod words;
 
 use check::{Expected, Report};
@@ -70,6 +71,7 @@ struct Check {
 fn check_all(arguments: &Arguments) -> bool {
     let since = Instant::now();
     let (heard_of_lifecycles, heard_of_joins) = (Heard::default(), Heard::default());
+    let heard_of_runs = Heard::default();
     let mut checks = Vec::new();
     for (name, model, expected) in
         lifecycle::configurations::configurations(arguments.quick, &heard_of_lifecycles)
@@ -86,6 +88,12 @@ fn check_all(arguments: &Arguments) -> bool {
     {
         let run = Box::new(move || check::run(&model, expected));
         checks.push((format!("join: {name}"), expected, run));
+    }
+    for (name, model, expected) in
+        runs::configurations::configurations(arguments.quick, &heard_of_runs)
+    {
+        let run = Box::new(move || check::run(&model, expected));
+        checks.push((format!("runs: {name}"), expected, run));
     }
     let wanted = |name: &str| {
         arguments
@@ -133,6 +141,7 @@ fn check_all(arguments: &Arguments) -> bool {
             lifecycle::configurations::EXPECTED,
         );
         table.heard("join", &heard_of_joins, join::configurations::EXPECTED);
+        table.heard("runs", &heard_of_runs, runs::configurations::EXPECTED);
     }
     table.sum(since.elapsed().as_secs_f64())
 }

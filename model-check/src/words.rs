@@ -1,7 +1,7 @@
 //! The functions of the extension, the words they answer, and which of these some reachable state has heard.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
@@ -20,7 +20,7 @@ macro_rules! words {
 }
 
 words! {
-    /// Who answers; `State` and `Join` are for what is reached beside answers.
+    /// Who answers; `State`, `Join` and `Run` are for what is reached beside answers.
     Verb {
         AcquireLease = "task_acquire_lease",
         AcquireLeaseById = "task_acquire_lease_by_id",
@@ -38,6 +38,7 @@ words! {
         State = "state",
         Crash = "crash",
         Join = "join",
+        Run = "run",
     }
 }
 
@@ -75,24 +76,29 @@ words! {
         Waiting = "waiting",
         RunNotActive = "run_not_active",
         Undone = "undone",
+        Paused = "paused",
+        Resumed = "resumed",
+        Skipped = "skipped",
+        Redriven = "redriven",
+        Blocked = "blocked",
     }
 }
 
 /// What the reachable states have heard. It stands beside the states: words in them would make many
 /// states of one, and nothing depends on what was answered.
 #[derive(Clone, Default)]
-pub struct Heard(Arc<[AtomicU32; 16]>);
+pub struct Heard(Arc<[AtomicU64; 32]>);
 
 impl Heard {
     pub fn hear(&self, verb: Verb, word: Word) {
-        let (heard, bit) = (&self.0[verb as usize], 1 << word as u32);
+        let (heard, bit) = (&self.0[verb as usize], 1 << word as u64);
         if heard.load(Ordering::Relaxed) & bit == 0 {
             heard.fetch_or(bit, Ordering::Relaxed);
         }
     }
 
     pub fn has(&self, verb: Verb, word: Word) -> bool {
-        self.0[verb as usize].load(Ordering::Relaxed) & 1 << word as u32 != 0
+        self.0[verb as usize].load(Ordering::Relaxed) & 1 << word as u64 != 0
     }
 
     /// Everything that was heard and is not in the list.

@@ -245,7 +245,8 @@ Errors: 22004, 22023 (bad value, no payloads), 42704 (no such queue or run), 540
 large), 55000 (the run is over, another group of it has that successor, or the group's successor is dispatched
 and the payloads differ).
 
-Locks: the run FOR SHARE, with a successor FOR NO KEY UPDATE; waits for another transaction that is creating the same group.$doc$;
+Locks: the run FOR NO KEY UPDATE, with a successor FOR UPDATE, waiting for who moves it on; waits for another transaction that is
+creating the same group.$doc$;
 REVOKE ALL ON FUNCTION task_create_items FROM PUBLIC;
 
 COMMENT ON FUNCTION task_create_many IS $doc$Creates many tasks of one queue, in the order of the array.
@@ -277,7 +278,7 @@ Needs `work` on the task, and `produce` in the queue.
 
 Errors: 22004, 22023, 42501, 42704 (no such queue), 54000, 55000 (a group of the run has that name).
 
-Locks: the run FOR SHARE, then the steps FOR SHARE, in the order of their ids (without a run the ended task FOR KEY
+Locks: the run FOR NO KEY UPDATE, then the steps FOR SHARE, in the order of their ids (without a run the ended task FOR KEY
 SHARE); waits for another transaction that is ending the last item or dispatching the same successor.$doc$;
 REVOKE ALL ON FUNCTION task_dispatch_successor FROM PUBLIC;
 
@@ -437,7 +438,8 @@ with clean counts, linked to the old one (`redrive_of`), which stays as it is.
 Arguments: `task_id`.
 
 Outcomes: `not_found`, `not_terminal`, `completed` (there is nothing to redrive), `already_redriven` (the same new task
-again), `run_terminal`, `run_not_paused` (a task of a run has its place there), `redriven`.
+again), `run_terminal`, `run_not_paused` (a task of a run has its place there: it is redriven only while the run is
+paused at on_error, and before anything has followed from the end of its step), `redriven`.
 
 Errors: 22004, 42704 (its queue was dropped).
 
@@ -598,7 +600,7 @@ Arguments: `run_id`; `checkpoint` (the one it is paused at).
 Outcomes: `not_found`, `terminal`, `not_paused`, `checkpoint_mismatch` (nothing is changed), `resumed` (it may be paused again
 at once, if what was due leads to another checkpoint, or a task failed meanwhile).
 
-Errors: 22004, 22023.
+Errors: 22004, 22023; 40001 (in a transaction with a fixed snapshot that does not show what is due).
 
 Locks: the run FOR UPDATE, waiting; then its blocked tasks FOR UPDATE, in the order of their ids, waiting; then slot keys.$doc$;
 REVOKE ALL ON FUNCTION workflow_resume FROM PUBLIC;

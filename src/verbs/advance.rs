@@ -99,7 +99,11 @@ fn advance(
         let sequel = sequels.entry(run_id).or_default();
         sequel.shards.push((step_id, shards[&step_id]));
     }
-    let due: BTreeSet<i64> = sequels.values().flat_map(|sequel| &sequel.due).map(|due| due.step_id).collect();
+    let due: BTreeSet<i64> = sequels
+        .values()
+        .flat_map(|sequel| &sequel.due)
+        .map(|due| due.step_id)
+        .collect();
     for (run_id, sequel) in sequels {
         dispatched.extend(runs::move_on(session, run_id, sequel));
     }
@@ -173,7 +177,8 @@ fn fail(
             Some(_) => {}
             // The gate may open before the run's turn comes.
             None => {
-                sequels.entry(run_id).or_default().gate_was_closed = stoppable.step_ids.first().copied();
+                sequels.entry(run_id).or_default().gate_was_closed =
+                    stoppable.step_ids.first().copied();
             }
         }
     }

@@ -64,7 +64,10 @@ fn unused(session: &Session, name: &str, queue_id: i32) -> Checked<()> {
     }
     if uses.due > 0 {
         return Err(refused(name)
-            .detail(format!("Work that others left to be done in it: {}.", uses.due))
+            .detail(format!(
+                "Work that others left to be done in it: {}.",
+                uses.due
+            ))
             .hint("task_reap does it."));
     }
     match uses.told_by {

@@ -41,7 +41,10 @@ pub struct Sequel {
 pub enum Failure {
     Task(i64),
     /// It ended failed by itself.
-    Step { step_id: i64, name: String },
+    Step {
+        step_id: i64,
+        name: String,
+    },
 }
 
 impl Failure {
@@ -329,7 +332,9 @@ impl<'a> Moving<'a> {
         if self.run.state != RunState::Running || !stops {
             return;
         }
-        let failed = ended.iter().filter(|step| step.state == StepState::Failed && step.problem.is_none());
+        let failed = ended
+            .iter()
+            .filter(|step| step.state == StepState::Failed && step.problem.is_none());
         let failed: Vec<i64> = failed.map(|step| step.step_id).collect();
         if let Some(step_id) = failed.first().copied() {
             let tasks = step::failed_tasks(self.session, failed);
@@ -442,7 +447,15 @@ impl<'a> Moving<'a> {
             return Some((StepState::Completed, None));
         }
         let of_run = definition.max_parallel;
-        let made = create_tasks(self.session, &self.run, step, step_id, queue_id, payloads, of_run);
+        let made = create_tasks(
+            self.session,
+            &self.run,
+            step,
+            step_id,
+            queue_id,
+            payloads,
+            of_run,
+        );
         self.ready.extend(made);
         self.steps.get_mut(&step.name).expect("it was loaded").state = StepState::Running;
         None
@@ -538,7 +551,8 @@ fn places(step: &Step) -> String {
                     !rest.contains('$') && rest.chars().next().is_none_or(|c| ".[ ?".contains(c))
                 })
             };
-            let item = step.with_items.is_some() && !reads_only("$.input") && !reads_only("$.steps");
+            let item =
+                step.with_items.is_some() && !reads_only("$.input") && !reads_only("$.steps");
             let all = item && !reads_only("$.item") && !reads_only("$.item_index");
             json!({"path": place.path, "expression": place.expression, "item": item, "all": all})
         })
@@ -651,7 +665,9 @@ pub fn next_batch_of_key(session: &Session, slot_key: i64) -> Vec<i64> {
 /// The same for one step, if it is bounded and has a free slot that nobody waits for.
 pub fn next_batch_if_dry(session: &Session, step_id: i64) -> Vec<i64> {
     match step::key_of_batches(session, step_id) {
-        Some(slot_key) if slot::has_free(session, slot_key) && !slot::waiter_exists(session, slot_key) => {
+        Some(slot_key)
+            if slot::has_free(session, slot_key) && !slot::waiter_exists(session, slot_key) =>
+        {
             next_batch(session, step_id)
         }
         _ => Vec::new(),
@@ -665,7 +681,8 @@ pub fn next_batch(session: &Session, step_id: i64) -> Vec<i64> {
         step::insert_due_step(session, step_id);
         return Vec::new();
     };
-    let (Some(run), Some(standing)) = (run::seen(session, run_id), step::standing(session, step_id))
+    let (Some(run), Some(standing)) =
+        (run::seen(session, run_id), step::standing(session, step_id))
     else {
         return Vec::new();
     };
@@ -721,7 +738,10 @@ pub fn granted(session: &Session, mut leased: Vec<Leased>) -> Granted {
         }
         false
     });
-    let steps: BTreeSet<i64> = called_off.iter().filter_map(|task_id| step::of_live_task(session, *task_id)).collect();
+    let steps: BTreeSet<i64> = called_off
+        .iter()
+        .filter_map(|task_id| step::of_live_task(session, *task_id))
+        .collect();
     for step_id in steps {
         step::insert_due_step(session, step_id);
     }

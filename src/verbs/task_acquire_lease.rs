@@ -1,7 +1,7 @@
 use super::access;
+use super::advance::{self, Dues};
 use super::args::{self, Checked, answer};
 use super::overdue::{self, Swept};
-use super::advance::{self, Dues};
 use super::{queues, runs};
 use crate::model::access::Capability::Work;
 use crate::model::limits;

@@ -120,7 +120,9 @@ fn acquire(session: &Session, task_id: i64, owner: &str, ttl: Option<Interval>) 
         ttl: ttl.unwrap_or(task.lease_ttl),
         max_runtime: task.max_runtime,
     };
-    let leased = runs::granted(session, lease::lease(session, vec![task_id], &taker)).leased.pop();
+    let leased = runs::granted(session, lease::lease(session, vec![task_id], &taker))
+        .leased
+        .pop();
     let Some(leased) = leased else {
         return Answer {
             outcome: "not_ready",

@@ -291,8 +291,7 @@ fn existing(
         ))
         .detail("A step of a run has a name of its own."));
     }
-    let same =
-        found.name == name && step::same_payloads(session, found.step_id, payloads.to_vec());
+    let same = found.name == name && step::same_payloads(session, found.step_id, payloads.to_vec());
     if !same && found.successor_dispatched {
         return Err(Misuse::wrong_state(format!(
             "group \"{}\" of run {} takes no more items",

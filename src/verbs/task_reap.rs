@@ -1,6 +1,6 @@
 use super::access;
-use super::args::{self, Checked, answer};
 use super::advance::{self, Dues};
+use super::args::{self, Checked, answer};
 use super::overdue::{self, Swept};
 use super::queues;
 use crate::model::access::Capability::Control;

@@ -109,7 +109,11 @@ fn resume(session: &Session, run_id: i64, checkpoint: &str) -> Checked<&'static 
     }
     run::set_state(session, run_id, held.state, held.on_error, None);
     let resumed = json!({"checkpoint": checkpoint}).to_string();
-    run::append(session, run_id, vec![("resumed", Jsonb::from_text(&resumed))]);
+    run::append(
+        session,
+        run_id,
+        vec![("resumed", Jsonb::from_text(&resumed))],
+    );
     let pauses = failed.filter(|_| held.on_error == Some(OnError::Pause));
     let ready = if stops {
         let (left, forgotten) = runs::end_unstarted(session, run_id, "run_cancelled", true, false);

@@ -62,8 +62,10 @@ fn workflow_start(
                 written: Some(definition),
             },
             (None, None) => {
-                return Err(Misuse::bad_value("neither \"name\" nor \"definition\" is given")
-                    .detail("One of the two says what the run executes."));
+                return Err(
+                    Misuse::bad_value("neither \"name\" nor \"definition\" is given")
+                        .detail("One of the two says what the run executes."),
+                );
             }
             _ => {
                 return Err(Misuse::bad_value(

@@ -46,6 +46,13 @@ pub fn name(verb: &Verb) -> &'static str {
         Verb::Dispatch { .. } => "dispatch",
         Verb::Get { .. } => "get",
         Verb::Tail { .. } => "tail",
+        Verb::WorkflowStart { .. } => "workflow_start",
+        Verb::WorkflowPause { .. } => "workflow_pause",
+        Verb::WorkflowResume { .. } => "workflow_resume",
+        Verb::WorkflowCancel { .. } => "workflow_cancel",
+        Verb::WorkflowAnnotate { .. } => "workflow_annotate",
+        Verb::WorkflowAppend { .. } => "workflow_append",
+        Verb::WorkflowGet { .. } => "workflow_get",
     }
 }
 
@@ -105,7 +112,7 @@ pub fn rows_fit(verb: &Verb, rows: &[Row]) -> bool {
         Verb::Reap { max_tasks, .. } => n <= *max_tasks as usize,
         Verb::ReapOwner { .. } | Verb::Tail { .. } => true,
         Verb::HeartbeatMany { leases, .. } | Verb::FinalizeMany { leases, .. } => n == leases.len(),
-        Verb::Get { .. } => n <= 1,
+        Verb::Get { .. } | Verb::WorkflowGet { .. } => n <= 1,
         _ => n == 1,
     }
 }
@@ -142,6 +149,7 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
                 delay: delay_ms * MS,
                 bounded: false,
                 in_run: false,
+                flow: None,
             };
             let task = first
                 .and_then(|row| number(row, 1))
@@ -160,6 +168,7 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
                 delay: 0,
                 bounded: false,
                 in_run: false,
+                flow: None,
             };
             match rows {
                 Some(rows) => {
@@ -181,6 +190,7 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
                 delay: 0,
                 bounded: capacity(verb).is_some(),
                 in_run: true,
+                flow: None,
             };
             match rows {
                 Some(rows) => rows
@@ -417,7 +427,15 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
             task: number(row, 1),
             ..outcome(row, 0)
         }),
-        Verb::Dispatch { .. } => Vec::new(),
+        // What is about a run is held against the run's tape.
+        Verb::Dispatch { .. }
+        | Verb::WorkflowStart { .. }
+        | Verb::WorkflowPause { .. }
+        | Verb::WorkflowResume { .. }
+        | Verb::WorkflowCancel { .. }
+        | Verb::WorkflowAnnotate { .. }
+        | Verb::WorkflowAppend { .. }
+        | Verb::WorkflowGet { .. } => Vec::new(),
         Verb::Get { task } => {
             let reply = rows.map(|rows| rows.first().map_or_else(nothing, shown));
             vec![(*task, Act::Get, reply)]

@@ -142,6 +142,7 @@ fn create(queue: &str, outcome: &str) -> Said {
         delay: 0,
         bounded: false,
         in_run: false,
+        flow: None,
     };
     Said::new(act, outcome)
 }
@@ -154,6 +155,7 @@ fn create_bounded(queue: &str) -> Said {
         delay: 0,
         bounded: true,
         in_run: true,
+        flow: None,
     };
     Said::new(act, "created")
 }
@@ -165,6 +167,7 @@ fn create_later(queue: &str, delay: i64) -> Said {
         delay: delay * MS,
         bounded: false,
         in_run: false,
+        flow: None,
     };
     Said::new(act, "created").state(Scheduled)
 }
@@ -1528,6 +1531,144 @@ mod ends {
     }
 }
 
+/// Tasks of runs with a definition, which may be paused and called off.
+mod runs {
+    use super::*;
+    use crate::spec::{Flow, Time};
+
+    /// A task whose run was cancelled at 50.
+    fn in_cancelled() -> Story {
+        in_run(50 * MS, 50 * MS)
+    }
+
+    fn in_run(called_off: Time, cancelled: Time) -> Story {
+        let act = Act::Create {
+            queue: index("again"),
+            max_attempts: None,
+            delay: 0,
+            bounded: false,
+            in_run: true,
+            flow: Some(Flow {
+                called_off,
+                cancelled,
+            }),
+        };
+        before_all().says("producer", 1..2, Said::new(act, "created").state(Ready))
+    }
+
+    fn leased_there(story: Story) -> Story {
+        story.says("w1", 10..12, leased("w1", 1, 11..111))
+    }
+
+    #[test]
+    fn a_task_is_called_off_before_its_run() {
+        let ended = |at: i64| {
+            let shown = shows(Cancelled).seq(1).ended(at, Some("run_cancelled"));
+            in_cancelled().says("reader", 80..82, shown)
+        };
+        examine(ended, &[50, 60], &[40, 90]);
+    }
+
+    #[test]
+    fn a_task_is_called_off_that_is_in_no_run() {
+        let ended = |story: Story| {
+            let shown = shows(Cancelled).seq(1).ended(60, Some("run_cancelled"));
+            story.says("reader", 80..82, shown)
+        };
+        examine(ended, &[in_cancelled()], &[story()]);
+    }
+
+    #[test]
+    fn what_runs_is_ended_by_a_failure() {
+        let refused = |cancelled: Time| {
+            leased_there(in_run(50 * MS, cancelled)).says(
+                "w1",
+                80..82,
+                finalize(1, "terminal").state(Cancelled).at(60),
+            )
+        };
+        examine(refused, &[50 * MS], &[Time::MAX]);
+    }
+
+    #[test]
+    fn a_worker_is_asked_to_stop_before_its_run_is_cancelled() {
+        let told = |from: i64| {
+            let until = from + 101;
+            let told = heartbeat(1, "extended").until(until).told_of_cancel();
+            leased_there(in_cancelled()).says("w1", from..from + 2, told)
+        };
+        examine(told, &[50, 60], &[30]);
+    }
+
+    #[test]
+    fn a_worker_that_was_asked_by_the_run_ends_for_another_reason() {
+        let ended = |reason: &'static str| {
+            let shown = shows(Cancelled)
+                .seq(3)
+                .attempt(1)
+                .ended(61, Some(reason))
+                .with(|r| r.cancel_requested = Some(true));
+            leased_there(in_cancelled())
+                .says("w1", 60..62, release(1, "cancelled"))
+                .says("reader", 80..82, shown)
+        };
+        examine(ended, &["run_cancelled"], &["cancelled", "forced"]);
+    }
+
+    #[test]
+    fn a_task_in_no_run_is_blocked() {
+        let found =
+            |story: Story| story.says("w1", 10..12, by_id("w1", "not_ready").state(Blocked));
+        examine(found, &[in_cancelled()], &[story()]);
+    }
+
+    #[test]
+    fn a_retry_in_no_run_is_blocked_or_its_replay_tells_otherwise() {
+        let retried = |(story, first, second): (Story, State, State)| {
+            let failed = |state| {
+                fail_retrying_after(0, 1, "retry_scheduled")
+                    .state(state)
+                    .run_at(21)
+            };
+            leased_there(story)
+                .says("w1", 20..22, failed(first))
+                .says("w1", 30..32, failed(second))
+        };
+        examine(
+            retried,
+            &[
+                (in_cancelled(), Blocked, Blocked),
+                (in_cancelled(), Ready, Ready),
+                (
+                    before_all().says("producer", 1..2, create("again", "created")),
+                    Ready,
+                    Ready,
+                ),
+            ],
+            &[
+                (in_cancelled(), Blocked, Ready),
+                (in_cancelled(), Ready, Blocked),
+                (
+                    before_all().says("producer", 1..2, create("again", "created")),
+                    Blocked,
+                    Blocked,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_task_of_a_group_is_redriven() {
+        let redriven = |story: Story| {
+            story
+                .says("admin", 5..6, cancel("cancelled").state(Cancelled))
+                .says("admin", 20..22, redrive("redriven").new_task(9))
+        };
+        let group = before_all().says("producer", 1..2, create_bounded("again").state(Ready));
+        examine(redriven, &[in_cancelled(), story()], &[group]);
+    }
+}
+
 mod tapes {
     use super::*;
 
@@ -2288,6 +2429,8 @@ mod clients {
             name: None,
             key: None,
             run: None,
+            step: None,
+            item_index: None,
             max_attempts: 3,
             columns: row(columns),
             tape: tape.iter().enumerate().map(event).collect(),
@@ -2321,7 +2464,7 @@ mod clients {
     fn verdict(clients: Vec<Client>, last: &[Last]) -> Vec<String> {
         let clients: Vec<_> = clients.into_iter().map(|client| client.entries).collect();
         let end = (stamp(9000), stamp(9001));
-        let projected = project::project(&queues(), &clients, last, end);
+        let projected = project::project(&queues(), &clients, last, &[], end);
         let mut said = projected.violations;
         for (task, ops) in &projected.tasks {
             if let Err(why) = checker::check(&queues(), ops) {

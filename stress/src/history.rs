@@ -114,6 +114,35 @@ pub enum Verb {
         task: i64,
         after: i64,
     },
+    /// With a definition of its own; both are JSON.
+    WorkflowStart {
+        key: String,
+        input: String,
+        definition: String,
+    },
+    WorkflowPause {
+        run: i64,
+        checkpoint: String,
+    },
+    WorkflowResume {
+        run: i64,
+        checkpoint: String,
+    },
+    WorkflowCancel {
+        run: i64,
+        running: String,
+    },
+    WorkflowAnnotate {
+        run: i64,
+        key: String,
+    },
+    WorkflowAppend {
+        run: i64,
+        dedup_key: Option<String>,
+    },
+    WorkflowGet {
+        run: i64,
+    },
 }
 
 /// µs since 1970 of a column.
@@ -254,7 +283,11 @@ impl Verb {
                 "SELECT outcome, state, {}, dispatched FROM task_finalize({task}, {token}, {}, {})",
                 micros("finalized_at"),
                 literal(state),
-                null_or(result, |text| format!("to_jsonb({}::text)", literal(text)))
+                null_or(result, |text| if text.starts_with('[') {
+                    format!("{}::jsonb", literal(text))
+                } else {
+                    format!("to_jsonb({}::text)", literal(text))
+                })
             ),
             Verb::FinalizeMany { leases, state } => format!(
                 "SELECT task_id, outcome, state, {} FROM task_finalize_many({}, {}, {}) ORDER BY ordinal",
@@ -319,6 +352,38 @@ impl Verb {
             Verb::Tail { task, after } => {
                 format!("SELECT seq, kind, lease_token FROM task_events({task}, {after}, 100000)")
             }
+            Verb::WorkflowStart {
+                key,
+                input,
+                definition,
+            } => format!(
+                "SELECT outcome, run_id FROM workflow_start(input => {}, key => {}, definition => {})",
+                literal(input),
+                literal(key),
+                literal(definition)
+            ),
+            Verb::WorkflowPause { run, checkpoint } => {
+                format!("SELECT workflow_pause({run}, {})", literal(checkpoint))
+            }
+            Verb::WorkflowResume { run, checkpoint } => {
+                format!("SELECT workflow_resume({run}, {})", literal(checkpoint))
+            }
+            Verb::WorkflowCancel { run, running } => format!(
+                "SELECT outcome, state FROM workflow_cancel({run}, running => {})",
+                literal(running)
+            ),
+            Verb::WorkflowAnnotate { run, key } => format!(
+                "SELECT workflow_annotate({run}, jsonb_build_object({}, 1))",
+                literal(key)
+            ),
+            Verb::WorkflowAppend { run, dedup_key } => format!(
+                "SELECT outcome, seq, {}, cancel_requested FROM workflow_append_event({run}, 'note', NULL, {})",
+                micros("at"),
+                null_or(dedup_key, |key| literal(key))
+            ),
+            Verb::WorkflowGet { run } => format!(
+                "SELECT state, checkpoint, checkpoint_detail -> 'failed' FROM workflow_get({run})"
+            ),
         }
     }
 }

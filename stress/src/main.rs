@@ -20,6 +20,7 @@ mod spec;
 mod together;
 mod transaction;
 mod worker;
+mod workflow;
 
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};

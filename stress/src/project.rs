@@ -6,9 +6,10 @@ use crate::acts::{self, Known, Row, acts};
 use crate::checker::{Fate, Op, Step};
 use crate::history::{Answer, Entry, Stamp, Verb};
 use crate::model::state::State;
-use crate::spec::{Act, Queue, Reply, Window};
+use crate::spec::{Act, Flow, Queue, Reply, Window};
 use crate::together;
 use crate::transaction::{Flushes, Tx, TxStep, transactions};
+use crate::workflow::{self, LastRun};
 
 /// A task as the database shows it at the end.
 #[derive(Clone, Debug)]
@@ -18,6 +19,9 @@ pub struct Last {
     pub name: Option<String>,
     pub key: Option<String>,
     pub run: Option<i64>,
+    /// Its step; `None`: it has none, or has left its place to the task that was redriven of it.
+    pub step: Option<String>,
+    pub item_index: Option<i64>,
     pub max_attempts: i32,
     /// The columns of `Verb::Get`.
     pub columns: Row,
@@ -55,6 +59,7 @@ pub fn project(
     queues: &[Queue],
     clients: &[Vec<Entry>],
     last: &[Last],
+    runs: &[LastRun],
     end: (Stamp, Stamp),
 ) -> Projected {
     let mut out = Projected::default();
@@ -129,13 +134,15 @@ pub fn project(
     for tx in &all {
         per_task(tx, &flushes, &mut known, &mut created, &mut tasks);
     }
+    let flows = workflow::flows(runs, last);
     let there: HashMap<i64, &Last> = last.iter().map(|task| (task.task, task)).collect();
     for task in last {
         let ops = tasks.entry(task.task).or_default();
         if !created.contains(&task.task) {
             let in_run = task.run.is_some();
+            let flow = task.run.and_then(|run| flows.get(&run).copied());
             let queue = known.queues[&task.queue];
-            ops.push(born(queue, Some(task.max_attempts), in_run, true));
+            ops.push(born(queue, Some(task.max_attempts), in_run, flow, true));
         }
     }
     let any_unflushed = all.iter().any(|tx| !tx.flushed);
@@ -145,7 +152,8 @@ pub fn project(
             ops.retain(|op| op.fate != Fate::RolledBack);
             // Or made by a call that was never answered and not flushed: others saw it until a crash.
             if any_unflushed {
-                ops.push(born(0, None, false, false));
+                let flow = (!runs.is_empty()).then_some(Flow::ANY);
+                ops.push(born(0, None, flow.is_some(), flow, false));
             }
         }
         ops.push(read_at_end(there.get(&task).copied(), end));
@@ -160,6 +168,8 @@ pub fn project(
     }
     together::groups(&all, last, &mut out);
     together::ends(queues, last, &mut out);
+    let said = workflow::judge(runs, last, &all, &crashes, &flushes);
+    out.violations.extend(said);
     let mut on_tapes = HashSet::new();
     for task in last {
         out.violations.extend(together::tape_is_sound(task));
@@ -397,13 +407,20 @@ fn looked_up(
 }
 
 /// A task that no call of the history has created.
-fn born(queue: usize, max_attempts: Option<i32>, in_run: bool, flushed: bool) -> Op {
+fn born(
+    queue: usize,
+    max_attempts: Option<i32>,
+    in_run: bool,
+    flow: Option<Flow>,
+    flushed: bool,
+) -> Op {
     let act = Act::Create {
         queue,
         max_attempts,
         delay: 0,
         bounded: false,
         in_run,
+        flow,
     };
     Op {
         steps: vec![Step::call(act, None, Window::ANY)],

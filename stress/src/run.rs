@@ -29,6 +29,7 @@ use crate::project::{self, Last, Projected, TapeEvent};
 use crate::proxy;
 use crate::spec::Queue;
 use crate::worker::{self, Orders};
+use crate::workflow::{self, LastRun};
 
 pub struct Options {
     pub seed: u64,
@@ -47,6 +48,13 @@ pub struct Outcome {
     pub tasks: usize,
     pub calls: usize,
     pub crashes: usize,
+}
+
+/// What the database shows at the end, and when it was read.
+struct AtEnd {
+    last: Vec<Last>,
+    runs: Vec<LastRun>,
+    read: (Stamp, Stamp),
 }
 
 const DATABASE: &str = "stress";
@@ -171,17 +179,17 @@ pub fn run(pg: &Pg, options: Options) -> Result<Outcome> {
     // Whatever happened, no process stays behind.
     run.stop_workers();
     result?;
-    let (last, end) = run.read_last()?;
+    let AtEnd { last, runs, read } = run.read_last()?;
     let worked = begun.elapsed();
     let mut clients = Vec::new();
     for path in worker::journals(&run.dir)? {
         clients.push(history::read(&path)?);
     }
-    let projected = project::project(&run.queues, &clients, &last, end);
+    let projected = project::project(&run.queues, &clients, &last, &runs, read);
     drop(clients);
     run.judge(&projected);
     run.read_log(&projected);
-    run.report(&last, &projected, worked, begun.elapsed());
+    run.report(&last, &runs, &projected, worked, begun.elapsed());
     Ok(Outcome {
         violations: std::mem::take(&mut run.violations),
         tasks: last.len(),
@@ -509,6 +517,8 @@ impl Run {
                     "step_count",
                     "task",
                     "task_done",
+                    "run",
+                    "step",
                 ];
                 let table = tables[self.rng.random_range(0..tables.len())];
                 if self
@@ -552,7 +562,8 @@ impl Run {
         loop {
             sleep(Duration::from_millis(200));
             self.check();
-            match self.count("SELECT count(*) FROM baton.task_live") {
+            let open = "SELECT count(*) + (SELECT count(*) FROM baton.run WHERE state < 10 AND workflow_id IS NOT NULL) FROM baton.task_live";
+            match self.count(open) {
                 Some(0) => return Ok(()),
                 Some(_) if begun.elapsed() > DRAIN => break,
                 _ => {}
@@ -563,6 +574,12 @@ impl Run {
             let row: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
             self.violations
                 .push(format!("V1: stranded: task {}", row.join(" | ")));
+        }
+        let stranded = self.rows("SELECT run_id, state, checkpoint, workflow_mermaid(run_id) FROM baton.run WHERE state < 10 AND workflow_id IS NOT NULL LIMIT 20");
+        for row in stranded.unwrap_or_default() {
+            let row: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
+            self.violations
+                .push(format!("D2: stranded: run {}", row.join(" | ")));
         }
         Ok(())
     }
@@ -595,7 +612,7 @@ impl Run {
     }
 
     /// Everything there is, once all is quiet.
-    fn read_last(&mut self) -> Result<(Vec<Last>, (Stamp, Stamp))> {
+    fn read_last(&mut self) -> Result<AtEnd> {
         let from = Stamp::now();
         let get = Verb::Get { task: 0 }.sql();
         let columns = get
@@ -604,14 +621,15 @@ impl Run {
             .context("the shape of a get")?
             .0;
         let sql = format!(
-            "SELECT t.task_id, g.queue, g.name, g.key, g.run_id, g.max_attempts, g.* FROM baton.task t CROSS JOIN LATERAL \
-             (SELECT queue, name, key, run_id, max_attempts, {columns} FROM task_get(t.task_id) g) g ORDER BY 1"
+            "SELECT t.task_id, g.queue, g.task_name, g.key, g.run_id, g.max_attempts, s.name, t.item_index, g.* \
+             FROM baton.task t LEFT JOIN baton.step s USING (step_id) CROSS JOIN LATERAL \
+             (SELECT queue, name AS task_name, key, run_id, max_attempts, {columns} FROM task_get(t.task_id) g) g ORDER BY 1"
         );
         let rows = self.rows(&sql).context("the tasks cannot be read")?;
         let mut last: BTreeMap<i64, Last> = BTreeMap::new();
         for mut row in rows {
             // (the first columns of g.* once more)
-            let columns = row.split_off(11);
+            let columns = row.split_off(13);
             let id = worker::number(&row, 0).context("a task has an id")?;
             let task = Last {
                 task: id,
@@ -620,6 +638,8 @@ impl Run {
                 key: row[3].clone(),
                 run: worker::number(&row, 4),
                 max_attempts: worker::number(&row, 5).unwrap_or_default() as i32,
+                step: row[6].clone(),
+                item_index: worker::number(&row, 7),
                 columns,
                 tape: Vec::new(),
             };
@@ -645,6 +665,11 @@ impl Run {
                     .filter(|_| row[2].as_deref() == Some("leased")),
             });
         }
+        let mut parts = Vec::new();
+        for sql in workflow::READ {
+            parts.push(self.rows(sql).context("the runs cannot be read")?);
+        }
+        let runs = workflow::last_runs(&parts);
         for row in self
             .rows("SELECT invariant, object, object_id, detail FROM baton_check(true)")
             .context("baton_check(true)")?
@@ -653,7 +678,11 @@ impl Run {
             self.violations
                 .push(format!("baton_check(true) at the end: {}", row.join(" | ")));
         }
-        Ok((last.into_values().collect(), (from, Stamp::now())))
+        Ok(AtEnd {
+            last: last.into_values().collect(),
+            runs,
+            read: (from, Stamp::now()),
+        })
     }
 
     /// Every task's history against the specification, on all cores.
@@ -742,7 +771,14 @@ impl Run {
         }
     }
 
-    fn report(&self, last: &[Last], projected: &Projected, worked: Duration, all: Duration) {
+    fn report(
+        &self,
+        last: &[Last],
+        runs: &[LastRun],
+        projected: &Projected,
+        worked: Duration,
+        all: Duration,
+    ) {
         let cut = self.plan.cuts.load(Ordering::Relaxed);
         let mut happened: Vec<String> = self
             .happened
@@ -763,6 +799,15 @@ impl Run {
             .map(|(state, n)| format!("{n} {state}"))
             .collect();
         println!("    {} tasks: {}", last.len(), states.join(", "));
+        let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
+        for run in runs {
+            *ends.entry(&run.state).or_default() += 1;
+        }
+        let ends: Vec<String> = ends
+            .iter()
+            .map(|(state, n)| format!("{n} {state}"))
+            .collect();
+        println!("    {} runs of workflows: {}", runs.len(), ends.join(", "));
         println!(
             "    {} calls: {} without an answer, {} with an error; {} histories checked",
             projected.calls,

@@ -67,6 +67,24 @@ impl Span {
     }
 }
 
+/// A task of a run with a definition: it may be blocked at any time, because the run is paused, and ended, or asked to stop, once
+/// the run is called off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// When the run was cancelled, or failed.
+    pub called_off: Time,
+    /// When it was cancelled.
+    pub cancelled: Time,
+}
+
+impl Flow {
+    /// Of a run of which nothing is known.
+    pub const ANY: Flow = Flow {
+        called_off: 0,
+        cancelled: 0,
+    };
+}
+
 /// What a call is about, for one task.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
@@ -77,6 +95,7 @@ pub enum Act {
         delay: i64,
         bounded: bool,
         in_run: bool,
+        flow: Option<Flow>,
     },
     /// A row of `task_acquire_lease`.
     Lease {
@@ -291,10 +310,13 @@ pub struct Task {
     max_attempts: i32,
     bounded: bool,
     in_run: bool,
+    flow: Option<Flow>,
     lease: Option<Lease>,
     attempt: i32,
     lost_leases: i32,
     cancel_requested: bool,
+    /// That was its run.
+    asked_by_run: bool,
     /// Kinds and tokens.
     tape: Vec<(&'static str, Option<i64>)>,
     /// The latest time that is known to have been read under this task's lock: it never runs back.
@@ -319,10 +341,12 @@ impl Task {
             max_attempts: 0,
             bounded: false,
             in_run: false,
+            flow: None,
             lease: None,
             attempt: 0,
             lost_leases: 0,
             cancel_requested: false,
+            asked_by_run: false,
             tape: Vec::new(),
             clock: 0,
             token: 0,
@@ -411,7 +435,7 @@ impl Task {
     }
 
     /// What others may do at any time up to `until` without this history telling: a sweep settles a lease that
-    /// ran out, a scheduled task comes due, a waiter gets a slot.
+    /// ran out, a scheduled task comes due, a waiter gets a slot, a run is paused, resumed or called off.
     pub fn unseen(&self, queue: &Queue, until: Time) -> Vec<Task> {
         let mut seen = vec![self.clone()];
         let mut next = 0;
@@ -438,13 +462,17 @@ impl Task {
                         ..task.clone()
                     };
                     more.extend(due.moved(Event::Due));
-                    if task.bounded {
+                    if task.may_wait() {
                         more.extend(due.moved(Event::Block));
                     }
                 }
                 Some(State::Blocked) => more.extend(task.moved(Event::Unblock)),
+                Some(State::Ready) if task.flow.is_some() => {
+                    more.extend(task.moved(Event::Block));
+                }
                 _ => {}
             }
+            more.extend(task.called_off(until));
             for task in more {
                 if !seen.contains(&task) {
                     seen.push(task);
@@ -452,6 +480,49 @@ impl Task {
             }
         }
         seen
+    }
+
+    /// Whether it is blocked at times, for a slot or because its run is paused.
+    fn may_wait(&self) -> bool {
+        self.bounded || self.flow.is_some()
+    }
+
+    /// What its run may do with it up to `until`, when it is called off.
+    fn called_off(&self, until: Time) -> Vec<Task> {
+        let mut after = Vec::new();
+        let (Some(flow), Some(state)) = (self.flow, self.state) else {
+            return after;
+        };
+        let running = state == State::Running;
+        let since = if running {
+            flow.cancelled
+        } else {
+            flow.called_off
+        };
+        if state.is_terminal() || since > until {
+            return after;
+        }
+        let at = Span {
+            from: self.clock.max(since),
+            to: until,
+        };
+        after.extend(self.ended(State::Cancelled, End::because("run_cancelled", at)));
+        if running && !self.cancel_requested {
+            let mut asked = self.clone();
+            asked.tape.push(("cancel_requested", None));
+            (asked.cancel_requested, asked.asked_by_run) = (true, true);
+            after.push(asked);
+        }
+        after
+    }
+
+    /// Why it ends cancelled, if it does because that was asked for.
+    fn asked_because(&self) -> &'static str {
+        if self.asked_by_run {
+            "run_cancelled"
+        } else {
+            "cancelled"
+        }
     }
 
     fn moved(&self, event: Event) -> Option<Task> {
@@ -508,26 +579,32 @@ impl Task {
     }
 
     /// What becomes of a running task whose lease ends like this, at any time up to `until`.
-    fn settled(&self, queue: &Queue, ending: Ending, until: Time) -> Option<Task> {
-        let token = self.lease.as_ref()?.token;
+    fn settled(&self, queue: &Queue, ending: Ending, until: Time) -> Vec<Task> {
+        let Some(token) = self.lease.as_ref().map(|lease| lease.token) else {
+            return Vec::new();
+        };
         match ending {
             Ending::Requeue { counted } => {
-                let mut task = self.without_lease(Event::Requeue)?;
-                task.tape.push(("lease_lost", Some(token)));
-                task.attempt -= 1;
-                task.lost_leases += i32::from(counted);
-                task.run_at = None;
-                Some(task)
+                let mut after = self.requeued();
+                for task in &mut after {
+                    task.tape.push(("lease_lost", Some(token)));
+                    task.attempt -= 1;
+                    task.lost_leases += i32::from(counted);
+                    task.run_at = None;
+                }
+                after
             }
             Ending::Retry => {
-                let mut task = self.without_lease(Event::Postpone)?;
+                let Some(mut task) = self.without_lease(Event::Postpone) else {
+                    return Vec::new();
+                };
                 task.tape.push(("retry_scheduled", None));
                 let delay = self.retry_delay(queue);
                 task.run_at = Some(Span {
                     from: task.clock.saturating_add(delay.from),
                     to: until.saturating_add(delay.to),
                 });
-                Some(task)
+                vec![task]
             }
             Ending::End {
                 state,
@@ -544,9 +621,22 @@ impl Task {
                     from: self.clock,
                     to: until,
                 };
-                task.ended(state, End::because(reason, at))
+                let reason = if state == State::Cancelled {
+                    self.asked_because()
+                } else {
+                    reason
+                };
+                let ended = task.ended(state, End::because(reason, at));
+                ended.into_iter().collect()
             }
         }
+    }
+
+    /// In line again, or blocked, because its run is paused.
+    fn requeued(&self) -> Vec<Task> {
+        let blocked = self.flow.and_then(|_| self.without_lease(Event::Block));
+        let ready = self.without_lease(Event::Requeue);
+        ready.into_iter().chain(blocked).collect()
     }
 
     /// How long the queue waits after the attempt that has just failed.
@@ -659,15 +749,17 @@ impl Task {
                     delay,
                     bounded,
                     in_run,
+                    flow,
                 } if says("created") => {
                     let task = Task {
                         queue: *in_queue,
                         max_attempts: max_attempts.unwrap_or(queue.max_attempts),
                         bounded: *bounded,
                         in_run: *in_run,
+                        flow: *flow,
                         ..self.clone()
                     };
-                    let states: &[State] = if *bounded {
+                    let states: &[State] = if task.may_wait() {
                         &[State::Ready, State::Blocked]
                     } else if *delay == 0 {
                         &[State::Ready]
@@ -938,8 +1030,14 @@ impl Task {
                         ..self.clone()
                     }];
                 }
-                if self.in_run {
-                    return unchanged(says("run_terminal") || says("run_not_paused"));
+                if self.in_run
+                    && reply
+                        .is_none_or(|r| ["run_terminal", "run_not_paused"].contains(&&*r.outcome))
+                {
+                    return unchanged(true);
+                }
+                if self.in_run && self.flow.is_none() {
+                    return Vec::new();
                 }
                 let mut task = self.clone();
                 task.redriven = Some(reply.and_then(|r| r.task));
@@ -970,7 +1068,7 @@ impl Task {
 
     fn reaped_word(&self) -> &'static str {
         match self.state {
-            Some(State::Ready | State::Scheduled) => "requeued",
+            Some(State::Ready | State::Scheduled | State::Blocked) => "requeued",
             Some(state) => state.name(),
             None => "",
         }
@@ -1182,7 +1280,10 @@ impl Task {
                 return again.filter(|_| same).into_iter().collect();
             }
             let (to, reason) = match self.state {
-                Some(State::Cancelled) if self.cancel_requested => (State::Cancelled, "cancelled"),
+                Some(State::Cancelled) if self.cancel_requested => {
+                    let reason = self.end.as_ref().and_then(|end| end.reason.as_deref());
+                    (State::Cancelled, reason.unwrap_or("cancelled"))
+                }
                 _ => (State::Failed, "attempts_exhausted"),
             };
             return self.finalize(token, to, report(reason), reply);
@@ -1200,6 +1301,11 @@ impl Task {
         match ending::failed_attempt(&lease) {
             Ending::End { state, reason, .. } => {
                 let told = says("finalized") && reply.is_none_or(|r| r.state == Some(state));
+                let reason = if state == State::Cancelled {
+                    self.asked_because()
+                } else {
+                    reason
+                };
                 self.ended(state, report(reason))
                     .filter(|_| told)
                     .into_iter()
@@ -1256,7 +1362,7 @@ impl Task {
                 at: self.now(window),
                 result: None,
                 error: None,
-                reason: Some("cancelled".to_owned()),
+                reason: Some(self.asked_because().to_owned()),
             };
             let ended = self.ended(State::Cancelled, end);
             return ended.filter(|_| says("cancelled")).into_iter().collect();
@@ -1299,41 +1405,42 @@ impl Task {
         reply: Option<&Reply>,
         window: Window,
     ) -> Vec<Task> {
-        let later = delay.to > 0;
-        let Some(mut task) = self.without_lease(if later {
-            Event::Postpone
+        let given_back = if delay.to > 0 {
+            self.without_lease(Event::Postpone).into_iter().collect()
         } else {
-            Event::Requeue
-        }) else {
-            return Vec::new();
+            self.requeued()
         };
-        task.tape.push((event, Some(token)));
-        task.attempt -= i32::from(!used);
         let now = self.now(window);
-        let mut run_at = Span {
-            from: now.from.saturating_add(delay.from),
-            to: now.to.saturating_add(delay.to),
-        };
-        if let Some(reply) = reply {
-            let state = reply.state.is_none_or(|state| Some(state) == task.state);
-            let Some(told) = reply.run_at.and_then(|at| run_at.and(at, at)) else {
-                return Vec::new();
+        let mut after = Vec::new();
+        for mut task in given_back {
+            task.tape.push((event, Some(token)));
+            task.attempt -= i32::from(!used);
+            let mut run_at = Span {
+                from: now.from.saturating_add(delay.from),
+                to: now.to.saturating_add(delay.to),
             };
-            if reply.outcome != event || !state {
-                return Vec::new();
+            if let Some(reply) = reply {
+                let state = reply.state.is_none_or(|state| Some(state) == task.state);
+                let Some(told) = reply.run_at.and_then(|at| run_at.and(at, at)) else {
+                    continue;
+                };
+                if reply.outcome != event || !state {
+                    continue;
+                }
+                run_at = told;
             }
-            run_at = told;
+            task.run_at = Some(run_at);
+            task.clock = task.clock.max(run_at.from.saturating_sub(delay.to));
+            let state = task.state.expect("it is there");
+            let given = GivenBack {
+                event,
+                run_at,
+                state,
+            };
+            task.given_back.insert(token, given);
+            after.push(task);
         }
-        task.run_at = Some(run_at);
-        task.clock = task.clock.max(run_at.from.saturating_sub(delay.to));
-        let state = task.state.expect("it is there");
-        let given = GivenBack {
-            event,
-            run_at,
-            state,
-        };
-        task.given_back.insert(token, given);
-        vec![task]
+        after
     }
 
     fn lease_by_id(
@@ -1374,7 +1481,9 @@ impl Task {
                                 Some(State::Ready) if acquired => {
                                     after.extend(freed.leased(queue, owner, ttl, reply, window));
                                 }
-                                Some(State::Scheduled) if says("not_ready") && told(&freed) => {
+                                Some(State::Scheduled | State::Blocked)
+                                    if says("not_ready") && told(&freed) =>
+                                {
                                     after.push(freed)
                                 }
                                 Some(state)
@@ -1396,7 +1505,7 @@ impl Task {
             _ => {
                 // One whose time has come is ready, unless somebody is busy with the slots.
                 let waits = match self.run_at {
-                    Some(at) if state == State::Scheduled && !self.bounded => {
+                    Some(at) if state == State::Scheduled && !self.may_wait() => {
                         at.and(self.now(window).from.saturating_add(1), Time::MAX)
                     }
                     at => at.or(Some(Span::at(0))),

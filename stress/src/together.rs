@@ -10,6 +10,7 @@ use crate::project::{Last, Projected};
 use crate::spec::Queue;
 use crate::transaction::{Flushes, Tx, TxStep};
 use crate::worker::number;
+use crate::workflow;
 
 /// What can be told without an order: errors that nothing explains, tokens handed out twice, successors
 /// dispatched twice.
@@ -48,6 +49,10 @@ pub fn calls(
                             tx.label,
                             rows.len()
                         ));
+                    }
+                    if let Some(word) = workflow::word(verb, rows) {
+                        let word = format!("{} {word}", acts::name(verb));
+                        *out.outcomes.entry(word).or_default() += 1;
                     }
                     for (_, _, reply) in acts(verb, Some(rows), known) {
                         let word = reply.map(|r| r.outcome).unwrap_or_default();
@@ -165,7 +170,7 @@ pub fn groups(all: &[Tx], last: &[Last], out: &mut Projected) {
                     .filter_map(|row| Some((number(row, 3)?, to.wall)))
                     .collect();
                 let group = items.get(&(run, name.as_str()));
-                let most = most_at_once(group.into_iter().flatten(), &first);
+                let most = most_at_once(group.into_iter().flatten(), &first, true);
                 if acts::capacity(verb).is_some_and(|capacity| most > capacity) {
                     out.violations.push(format!(
                         "S1: {most} of group {name} of run {run} had a slot at once: {verb:?}"
@@ -189,10 +194,11 @@ pub fn groups(all: &[Tx], last: &[Last], out: &mut Projected) {
 }
 
 /// How many of these tasks held a slot at the same time, at least: from their lease on, or from the time at which they
-/// were known to be ready, until they ended or were given back. (A lost lease keeps the slot.)
+/// were known to be ready, until they ended or were given back. (A lost lease keeps the slot, unless the run may have been paused.)
 pub fn most_at_once<'a>(
     tasks: impl Iterator<Item = &'a &'a Last>,
     ready_since: &HashMap<i64, i64>,
+    lost_keeps: bool,
 ) -> usize {
     let mut changes = Vec::new();
     for task in tasks {
@@ -200,7 +206,8 @@ pub fn most_at_once<'a>(
         for event in &task.tape {
             match event.kind.as_str() {
                 "leased" => since = since.or(Some(event.at)),
-                "retry_scheduled" | "released" | "final" => {
+                "lease_lost" if lost_keeps => {}
+                "lease_lost" | "retry_scheduled" | "released" | "final" => {
                     if let Some(since) = since.take().filter(|since| *since < event.at) {
                         changes.extend([(since, 1), (event.at, -1)]);
                     }

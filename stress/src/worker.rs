@@ -15,6 +15,7 @@ use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{Answer, Entry, Journal, Stamp, Verb};
+use crate::workflow::draw;
 
 /// What a worker process is told, as JSON on its command line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,6 +60,11 @@ struct Board {
     owners: VecDeque<(String, i64)>,
     tasks: VecDeque<i64>,
     items: VecDeque<(i64, String)>,
+    runs: VecDeque<i64>,
+    /// Runs that were paused when somebody looked, and where.
+    paused: VecDeque<(i64, String)>,
+    /// Tasks for which a run was paused.
+    failed: VecDeque<i64>,
     recent: VecDeque<Verb>,
     /// The highest id seen.
     newest: i64,
@@ -298,6 +304,13 @@ impl Client {
                 None => self.some_acquire(),
             },
             76..80 => match self.recent() {
+                Some(Verb::WorkflowStart {
+                    key, definition, ..
+                }) if self.rng.random_bool(0.3) => Verb::WorkflowStart {
+                    key,
+                    input: draw::input(&mut self.rng),
+                    definition,
+                },
                 Some(verb) => verb,
                 None => return,
             },
@@ -305,8 +318,12 @@ impl Client {
                 Some((task, token)) => self.some_work(task, token),
                 None => return,
             },
-            84..94 => match self.some_task() {
+            84..91 => match self.some_task() {
                 Some(task) => self.some_control(task),
+                None => return,
+            },
+            91..97 => match self.some_run_control() {
+                Some(verb) => verb,
                 None => return,
             },
             _ => return self.some_transaction(),
@@ -378,6 +395,7 @@ impl Client {
         };
         let key = format!("{}-{}", self.name, self.tx);
         match self.rng.random_range(0..10) {
+            9 => self.some_start(format!("{key}-run")),
             0 => {
                 let n = self.rng.random_range(2..8);
                 Verb::CreateMany {
@@ -413,6 +431,16 @@ impl Client {
                     .random_bool(0.3)
                     .then(|| self.rng.random_range(1..4)),
             },
+        }
+    }
+
+    fn some_start(&mut self, key: String) -> Verb {
+        let mut queues = self.orders.queues.clone();
+        queues.extend(self.orders.own.clone());
+        Verb::WorkflowStart {
+            key,
+            input: draw::input(&mut self.rng),
+            definition: draw::definition(&mut self.rng, &queues),
         }
     }
 
@@ -510,10 +538,7 @@ impl Client {
                 task,
                 token,
                 state: self.some_end(),
-                result: self
-                    .rng
-                    .random_bool(0.7)
-                    .then(|| format!("by {}", self.name)),
+                result: self.some_result(),
             },
             58..66 => Verb::FailAttempt {
                 task,
@@ -576,6 +601,15 @@ impl Client {
         ends[self.rng.random_range(0..ends.len())].to_owned()
     }
 
+    /// A text, a list from which a step may take its items, or nothing.
+    fn some_result(&mut self) -> Option<String> {
+        match self.rng.random_range(0..10) {
+            0..5 => Some(format!("by {}", self.name)),
+            5..7 => Some(draw::list(&mut self.rng)),
+            _ => None,
+        }
+    }
+
     fn some_dedup_key(&mut self) -> Option<String> {
         self.rng
             .random_bool(0.4)
@@ -629,6 +663,51 @@ impl Client {
         }
     }
 
+    /// Somebody who looks after runs, and knows more or less where they are.
+    fn some_run_control(&mut self) -> Option<Verb> {
+        let (run, paused, failed) = {
+            let board = self.board.lock().expect("no client panics");
+            let some = |n: usize, rng: &mut SmallRng| (n > 0).then(|| rng.random_range(0..n));
+            (
+                board.runs[some(board.runs.len(), &mut self.rng)?],
+                some(board.paused.len(), &mut self.rng).map(|i| board.paused[i].clone()),
+                some(board.failed.len(), &mut self.rng).map(|i| board.failed[i]),
+            )
+        };
+        let checkpoint = |rng: &mut SmallRng| format!("by hand {}", rng.random_range(0..2));
+        Some(match self.rng.random_range(0..100) {
+            0..28 => match paused {
+                Some((run, checkpoint)) => Verb::WorkflowResume { run, checkpoint },
+                None => Verb::WorkflowGet { run },
+            },
+            28..32 => Verb::WorkflowResume {
+                run,
+                checkpoint: checkpoint(&mut self.rng),
+            },
+            32..44 => Verb::WorkflowPause {
+                run,
+                checkpoint: checkpoint(&mut self.rng),
+            },
+            44..49 => Verb::WorkflowCancel {
+                run,
+                running: ["ask", "leave", "force"][self.rng.random_range(0..3)].to_owned(),
+            },
+            49..55 => Verb::WorkflowAnnotate {
+                run,
+                key: format!("{}-{}", self.name, self.tx),
+            },
+            55..63 => Verb::WorkflowAppend {
+                run,
+                dedup_key: self.some_dedup_key(),
+            },
+            63..75 => match failed {
+                Some(task) => Verb::Redrive { task },
+                None => Verb::WorkflowGet { run },
+            },
+            _ => Verb::WorkflowGet { run },
+        })
+    }
+
     /// A handler of completion messages, at any time, in any order.
     fn some_dispatch(&mut self, task: i64) -> Verb {
         let board = self.board.lock().expect("no client panics");
@@ -674,7 +753,7 @@ impl Client {
         let mut savepoint = false;
         let mut aborted = false;
         let chosen = self.some_lease();
-        for _ in 0..calls {
+        for n in 0..calls {
             if !savepoint
                 && self.rng.random_bool(0.3)
                 && matches!(self.query("SAVEPOINT a"), Answer::Rows(_))
@@ -686,6 +765,14 @@ impl Client {
                 (Some((task, token)), 0..5) => self.some_work(task, token),
                 (_, 5..7) => match self.some_task() {
                     Some(task) => self.some_control(task),
+                    None => self.some_acquire(),
+                },
+                (_, 8) if self.rng.random_bool(0.2) => {
+                    let key = format!("{}-{tx}-{n}-run", self.name);
+                    self.some_start(key)
+                }
+                (_, 7) => match self.some_run_control() {
+                    Some(verb) => verb,
                     None => self.some_acquire(),
                 },
                 _ => self.some_acquire(),
@@ -740,8 +827,33 @@ impl Client {
         }
     }
 
+    fn resume_what_is_paused(&mut self) {
+        let sql =
+            "SELECT run_id, checkpoint FROM baton.run WHERE state = 1 ORDER BY random() LIMIT 5";
+        let paused = match self.query(sql) {
+            Answer::Rows(rows) => rows,
+            Answer::Error { .. } => Vec::new(),
+            Answer::Lost(_) => {
+                self.connection = None;
+                Vec::new()
+            }
+        };
+        for row in paused {
+            if let (Some(run), Some(checkpoint), true) = (
+                number(&row, 0),
+                row.get(1).cloned().flatten(),
+                self.connection.is_some(),
+            ) {
+                self.call(Verb::WorkflowResume { run, checkpoint });
+            }
+        }
+    }
+
     /// Ends what is left, so that nothing may stay behind.
     fn drain(&mut self) {
+        if self.rng.random_bool(0.2) {
+            self.resume_what_is_paused();
+        }
         let queue = if self.rng.random_bool(0.5) {
             self.own.clone()
         } else {
@@ -827,6 +939,22 @@ impl Board {
             Verb::FinalizeMany { leases, .. } => {
                 for (task, token) in leases {
                     self.forget(*task, *token);
+                }
+            }
+            Verb::WorkflowStart { .. } => {
+                if let Some(run) = rows.first().and_then(|row| number(row, 1)) {
+                    remember(&mut self.runs, run, 60);
+                }
+            }
+            Verb::WorkflowGet { run } | Verb::WorkflowResume { run, .. } => {
+                self.paused.retain(|(paused, _)| paused != run);
+                if let (Verb::WorkflowGet { .. }, Some(checkpoint)) = (verb, word(1)) {
+                    remember(&mut self.paused, (*run, checkpoint), 40);
+                }
+                for task in word(2).iter().flat_map(|json| draw::failed(json)) {
+                    if !self.failed.contains(&task) {
+                        remember(&mut self.failed, task, 20);
+                    }
                 }
             }
             _ => {}

@@ -1,12 +1,13 @@
 //! `cargo demo`: the extension's main job on real input, on a server of its own. A group of real
 //! files is hashed by workers in several languages while one of them is killed and one falls
-//! asleep; whatever happens, every file must be counted exactly once.
+//! asleep; whatever happens, every file must be counted exactly once. `cargo demo -- workflow` is `workflow.rs`.
 
 mod files;
 mod fold;
 mod runtimes;
 mod summary;
 mod workers;
+mod workflow;
 
 use crate::cluster::Cluster;
 use crate::setup;
@@ -36,6 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 struct Options {
+    workflow: bool,
     files: usize,
     keep: bool,
 }
@@ -94,8 +96,12 @@ pub fn run(args: &[String]) -> Result<()> {
     if options.keep {
         cluster.keep();
     }
-    let crew = Crew::new(&cluster, &pg.bindir, &scratch)?;
-    let done = workload(&cluster, &runtimes, &input, crew);
+    let done = if options.workflow {
+        workflow::demo(&cluster, &pg.bindir, &scratch, &runtimes, &input)
+    } else {
+        Crew::new("worker", &cluster, &pg.bindir, &scratch)
+            .and_then(|crew| workload(&cluster, &runtimes, &input, crew))
+    };
     if options.keep {
         let env: Vec<String> = cluster
             .env()
@@ -279,8 +285,15 @@ fn literal(text: &str) -> String {
 
 impl Options {
     fn parse(args: &[String]) -> Result<Options> {
+        let (workflow, args) = match args.split_first() {
+            Some((word, rest)) if word == "workflow" => (true, rest),
+            _ => (false, args),
+        };
+        // The payload of one task bears a line for each file there.
+        let most = if workflow { 500 } else { 100_000 };
         let mut options = Options {
-            files: 2000,
+            workflow,
+            files: if workflow { 200 } else { 2000 },
             keep: false,
         };
         let mut args = args.iter();
@@ -290,10 +303,12 @@ impl Options {
                 "--files" => {
                     let number = args.next().and_then(|number| number.parse().ok());
                     options.files = number
-                        .filter(|n| (20..=100_000).contains(n))
-                        .context("--files takes a number from 20 to 100000")?;
+                        .filter(|n| (20..=most).contains(n))
+                        .with_context(|| format!("--files takes a number from 20 to {most}"))?;
                 }
-                _ => bail!("unknown option {arg}: the demo takes --files N and --keep"),
+                _ => bail!(
+                    "unknown option {arg}: the demo takes --files N and --keep, after `workflow` or without it"
+                ),
             }
         }
         Ok(options)

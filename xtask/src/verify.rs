@@ -33,6 +33,7 @@ const PROOF_LIMIT: Duration = Duration::from_secs(90 * 60);
 
 /// How many files the demo hashes here: enough for every worker to have its turn.
 const DEMO_FILES: &str = "300";
+const WORKFLOW_FILES: &str = "60";
 
 /// The name of each step, for `--only`, and what it proves.
 const STEPS: [(&str, &str); 16] = [
@@ -170,9 +171,7 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
             }
             ("pgrx", _) => pgrx(&pg, &out, tally),
             ("install", _) => timed(tally, "install", || setup::install(&pg)),
-            ("demo", _) => timed(tally, "demo", || {
-                demo::run(&["--files".into(), DEMO_FILES.into()])
-            }),
+            ("demo", _) => demos(tally),
             ("generate", Some(server)) => generate::check(server, tally),
             ("regress", Some(server)) => {
                 regress::regress(&pg, server, &out, &options.chosen, tally)
@@ -507,6 +506,20 @@ fn without_colours(line: &str) -> String {
     let first = parts.next().unwrap_or_default().to_string();
     parts.fold(first, |all, part| {
         all + part.split_once('m').map_or(part, |(_, text)| text)
+    })
+}
+
+fn demos(tally: &mut Tally) -> Result<()> {
+    timed(tally, "demo", || {
+        demo::run(&["--files".into(), DEMO_FILES.into()])
+    })?;
+    // The first demo has installed psycopg where that is possible.
+    if doc_blocks::python().is_none() {
+        println!("    left out, no Python with psycopg: demo workflow");
+        return Ok(());
+    }
+    timed(tally, "demo workflow", || {
+        demo::run(&["workflow", "--files", WORKFLOW_FILES].map(String::from))
     })
 }
 

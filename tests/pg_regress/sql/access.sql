@@ -25,6 +25,14 @@ SELECT current_user;
 RESET ROLE;
 SELECT body ->> 'role' AS role FROM task_events(:t) WHERE kind = 'cancel_requested';
 SELECT outcome FROM task_finalize(:t, :l, 'cancelled');
+-- So it does on a run's tape.
+CREATE FUNCTION stop_run(run_id bigint) RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT outcome FROM workflow_cancel(run_id)';
+ALTER FUNCTION stop_run OWNER TO regress_worker;
+SELECT run_id AS r FROM workflow_start(definition => '{"steps": [{"name": "s", "queue": "q"}]}') \gset
+SET ROLE regress_app;
+SELECT stop_run(:r);
+RESET ROLE;
+SELECT body ->> 'role' AS role FROM workflow_events(:r) WHERE kind = 'cancel_requested';
 
 -- A role cannot come between with what is its own: hostile names in its search path, and temporary ones.
 SET ROLE regress_worker;
@@ -32,6 +40,9 @@ SET search_path = pg_temp, evil, public, pg_catalog;
 CREATE TEMP TABLE task (task_id bigint, payload jsonb);
 CREATE TEMP TABLE task_live (task_id bigint);
 CREATE TEMP TABLE queue (name text);
+CREATE TEMP TABLE run (run_id bigint, input int);
+CREATE TEMP TABLE step (step_id bigint, run_id bigint, state text);
+CREATE TEMP TABLE workflow (name text, definition text);
 CREATE TEMP TABLE capability (role_name text, capability text, queue_id int);
 INSERT INTO capability VALUES ('regress_worker', 'operate', NULL);
 CREATE TEMP TABLE pg_class (oid oid);
@@ -44,6 +55,12 @@ CREATE FUNCTION evil.nextval(text) RETURNS bigint LANGUAGE sql AS 'SELECT evil.h
 CREATE FUNCTION evil.coalesce(text, text) RETURNS text LANGUAGE sql AS 'SELECT evil.hijack()';
 CREATE FUNCTION evil.cardinality(text[]) RETURNS int LANGUAGE sql AS 'SELECT evil.hijack()::int';
 CREATE FUNCTION evil.jsonb_build_object(text, text, text, int) RETURNS pg_catalog.jsonb LANGUAGE sql AS 'SELECT evil.hijack()::pg_catalog.jsonb';
+CREATE FUNCTION evil.jsonb_path_query_array_tz(pg_catalog.jsonb, jsonpath) RETURNS pg_catalog.jsonb LANGUAGE sql AS 'SELECT evil.hijack()::pg_catalog.jsonb';
+CREATE FUNCTION evil.jsonb_array_length(pg_catalog.jsonb) RETURNS int LANGUAGE sql AS 'SELECT evil.hijack()::int';
+CREATE FUNCTION evil.jsonb_set(pg_catalog.jsonb, text[], pg_catalog.jsonb) RETURNS pg_catalog.jsonb LANGUAGE sql AS 'SELECT evil.hijack()::pg_catalog.jsonb';
+CREATE FUNCTION evil._fill(pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.jsonb) RETURNS pg_catalog.jsonb LANGUAGE sql AS 'SELECT evil.hijack()::pg_catalog.jsonb';
+CREATE FUNCTION evil.same(pg_catalog.jsonb, pg_catalog.jsonb) RETURNS boolean LANGUAGE sql AS 'SELECT evil.hijack()::boolean';
+CREATE OPERATOR evil.= (FUNCTION = evil.same, LEFTARG = pg_catalog.jsonb, RIGHTARG = pg_catalog.jsonb);
 CREATE FUNCTION evil._queues_seen() RETURNS int[] LANGUAGE sql AS 'SELECT NULL::int[]';
 CREATE FUNCTION evil.eq(bigint, bigint) RETURNS boolean LANGUAGE sql AS 'SELECT evil.hijack()::boolean';
 CREATE OPERATOR evil.= (FUNCTION = evil.eq, LEFTARG = bigint, RIGHTARG = bigint);
@@ -69,6 +86,22 @@ SELECT outcome FROM task_create_items('q', 'g', ARRAY['1', '2']::pg_catalog.json
 SELECT DISTINCT f.outcome FROM task_acquire_lease('q', 'w', max_tasks => 9) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
 SELECT queue_pause('q'), queue_resume('q'), queue_alter('q', max_attempts => 2);
 SELECT tasks FROM baton_purge('0', queue => 'q', states => ARRAY['cancelled']);
+\set flow '{"steps": [{"name": "a", "queue": "q", "with_items": "$.input.items", "payload": {"n": "$.item", "of": "$.input.of"}}, {"name": "b", "queue": "q", "needs": ["a"], "if": "exists($.steps.a.result[*] ? (@ == 2))", "payload": "$.steps.a.result", "max_runtime": "1 min"}]}'
+SELECT run_id AS r FROM workflow_start(input => '{"items": [1, 2], "of": "x"}', key => 'k', definition => :'flow') \gset
+SELECT outcome FROM workflow_start(input => '{"items": [1, 2], "of": "x"}', key => 'k', definition => :'flow');
+SELECT workflow_pause(:r, 'by hand'), workflow_resume(:r, 'by hand'), workflow_annotate(:r, '{"a": 1}');
+SELECT outcome FROM workflow_append_event(:r, 'note', '1', 'once');
+SELECT l.payload, f.outcome FROM task_acquire_lease('q', 'w', max_tasks => 9) l, task_finalize(l.task_id, l.lease_token, 'completed', l.payload -> 'n') f;
+SELECT l.payload, f.outcome FROM task_acquire_lease('q', 'w', max_tasks => 9) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT state, counts FROM workflow_get(:r);
+SELECT step, state, completed FROM workflow_steps(:r);
+SELECT count(*) FROM workflow_events(:r);
+SELECT workflow_mermaid(:r) LIKE '%flowchart%' AS drawn;
+SELECT state, completed FROM baton.workflow_progress WHERE key = 'k';
+SELECT run_id AS r FROM workflow_start(input => '{"items": [3]}', definition => :'flow') \gset
+SELECT workflow_finalize(run_id, 'completed') FROM task_create_items('q', 'g', ARRAY['1']::pg_catalog.jsonb[]);
+SELECT outcome FROM workflow_cancel(:r);
+SELECT DISTINCT f.outcome FROM task_acquire_lease('q', 'w', max_tasks => 9) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
 -- Neither does it have what its own table says.
 SELECT queue_create('q2');
 -- The search path is the caller's own again.
@@ -81,6 +114,8 @@ RESET ROLE;
 SET ROLE regress_worker;
 SET search_path = evil, public, pg_catalog;
 SELECT outcome FROM task_create('q', key => 'k3');
+SELECT outcome, run_id AS r FROM workflow_start(input => '{"items": [1, 2], "of": "x"}', definition => :'flow') \gset
+SELECT state, tasks FROM baton.workflow_progress WHERE run_id = :r;
 SELECT DISTINCT f.outcome FROM task_acquire_lease('q', 'w', max_tasks => 9) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
 SELECT queue FROM baton.queue_stats;
 -- An error leaves role and settings as they were.
@@ -115,6 +150,10 @@ SELECT outcome FROM "Baton API".task_create('default');
 SET search_path = "Baton API";
 SELECT outcome, state FROM task_create('default');
 SELECT f.outcome FROM task_acquire_lease('default', 'w', max_tasks => 9) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT workflow_define('flow', '{"steps": [{"name": "a", "with_items": "$.input[*]", "payload": ["$.item"]}]}');
+SELECT outcome, run_id AS r FROM workflow_start('flow', '[1]') \gset
+SELECT l.payload, f.outcome FROM task_acquire_lease('default', 'w', max_tasks => 9) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT state FROM workflow_get(:r);
 SELECT * FROM baton_check(true);
 RESET search_path;
 ALTER EXTENSION pg_baton SET SCHEMA public;

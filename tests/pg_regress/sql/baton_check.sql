@@ -45,7 +45,7 @@ BEGIN
         CREATE TEMP TABLE hit ON COMMIT DROP AS
             SELECT DISTINCT f.invariant, f.object, EXISTS (SELECT FROM baton_check() d WHERE (d.invariant, d.object, d.object_id, d.detail) = (f.invariant, f.object, f.object_id, f.detail)) AS by_default
             FROM baton_check(true) f;
-        RAISE EXCEPTION USING ERRCODE = 'ZZ000', MESSAGE = (SELECT json_agg(hit ORDER BY hit.invariant, hit.object, hit.by_default) FROM hit);
+        RAISE EXCEPTION USING ERRCODE = 'ZZ000', MESSAGE = (SELECT coalesce(json_agg(hit ORDER BY hit.invariant, hit.object, hit.by_default), '[]') FROM hit);
     EXCEPTION WHEN SQLSTATE 'ZZ000' THEN
         RETURN QUERY SELECT * FROM json_to_recordset(SQLERRM::json) r (invariant text, object text, by_default boolean);
     END;
@@ -71,6 +71,12 @@ SELECT * FROM broken(format('UPDATE baton.task_live SET queue_id = 99 WHERE task
 SELECT * FROM broken(format('UPDATE baton.task_live SET priority = 5 WHERE task_id = %s', :ready));
 \echo L3: running, and nothing says when to look
 SELECT * FROM broken(format('UPDATE baton.task_live SET check_at = NULL WHERE task_id = %s', :running));
+\echo L3: a state that is none
+SELECT * FROM broken(format('UPDATE baton.task_live SET state = 7 WHERE task_id = %s', :ready));
+\echo L3: something is left of what was purged
+SELECT * FROM broken('INSERT INTO baton.annotation (task_id, seq, at, role, metadata) VALUES (1000000, 1, now(), ''r'', ''{}'')');
+SELECT * FROM broken('INSERT INTO baton.redrive (task_id, new_task_id) VALUES (1000000, 1)');
+SELECT * FROM broken('INSERT INTO baton.dispatch (scope_id, successor, task_id) VALUES (1000000, ''s'', 1)');
 \echo V1: nobody would look in time
 SELECT * FROM broken(format('UPDATE baton.task_live SET check_at = lease_expires_at + interval ''1 min'' WHERE task_id = %s', :running));
 \echo V1: a lane nobody looks into
@@ -117,6 +123,142 @@ SELECT * FROM broken(format('UPDATE baton.task_live SET on_final_of = %s WHERE t
 SELECT * FROM broken('UPDATE baton.queue SET dropped_at = now() WHERE name = ''ends''');
 \pset format aligned
 \t
+-- All of it was undone.
+SELECT * FROM baton_check(true);
+
+-- Runs: one that goes on, with slots of its own and of its steps; one paused by hand, one before a step, one whose only task has ended since; one that has
+-- failed and waits for a task that runs; one that is being cancelled; some that have ended.
+SELECT queue_create('f', lease_ttl => '1 h');
+SELECT queue_create('g', lease_ttl => '1 h');
+SELECT workflow_define('flow', '{"steps": [{"name": "a", "queue": "f", "with_items": "$.input", "max_parallel": 2}, {"name": "c", "queue": "f", "with_items": "$.input", "max_parallel": 2},
+    {"name": "b", "queue": "f", "needs": ["a"]}, {"name": "h", "queue": "f", "needs": ["b"], "when": "failed"}], "max_parallel": 3}');
+SELECT run_id AS flow FROM workflow_start('flow', '[1, 2, 3, 4]') \gset
+SELECT f.outcome FROM task_acquire_lease('f', 'w', max_tasks => 1) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT slot_key AS flow_a FROM baton.task_live WHERE step_id = (SELECT step_id FROM baton.step WHERE run_id = :flow AND name = 'a') LIMIT 1 \gset
+SELECT t.name, l.state, l.waits_for = :flow AS waits_for_the_runs, count(*) AS tasks, sum((SELECT count(*) FROM baton.slot WHERE holder = task_id)) AS slots
+FROM baton.task_live l JOIN baton.task t USING (task_id) WHERE t.run_id = :flow GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+SELECT min(task_id) AS in_line, min(task_id) FILTER (WHERE l.state = 2) AS with_slots, min(task_id) FILTER (WHERE l.waits_for = l.slot_key) AS waits_for_step, min(task_id) FILTER (WHERE l.waits_for = l.run_slot_key) AS waits_for_run
+FROM baton.task_live l JOIN baton.task t USING (task_id) WHERE t.run_id = :flow \gset
+CREATE FUNCTION line(on_error text = 'fail', checkpoint text = NULL) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_build_object('on_error', $1, 'steps', jsonb_build_array('{"name": "a", "queue": "g"}'::jsonb,
+        jsonb_strip_nulls(jsonb_build_object('name', 'b', 'queue', 'g', 'needs', '{a}'::text[], 'checkpoint', $2)))) $$;
+CREATE FUNCTION work_off() RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT f.outcome FROM task_acquire_lease('g', 'w', max_tasks => 10) l, task_finalize(l.task_id, l.lease_token, 'completed') f $$;
+SELECT run_id AS before_b FROM workflow_start(definition => line(checkpoint => 'before')) \gset
+SELECT run_id AS ended FROM workflow_start(definition => line()) \gset
+SELECT work_off();
+SELECT work_off();
+SELECT run_id AS late FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "g"}]}') \gset
+SELECT l.task_id AS t, l.lease_token AS l FROM task_acquire_lease('g', 'w') l \gset
+SELECT workflow_pause(:late, 'by hand');
+SELECT outcome FROM task_finalize(:t, :l, 'completed');
+SELECT run_id AS failing FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "g", "with_items": "$.input"}, {"name": "h", "queue": "g", "needs": ["a"], "when": "failed"}]}', input => '[1, 2, 3]') \gset
+SELECT l.task_id AS t, l.lease_token AS l FROM task_acquire_lease('g', 'w') l \gset
+SELECT count(*) FROM task_acquire_lease('g', 'w');
+SELECT outcome FROM task_finalize(:t, :l, 'failed');
+SELECT run_id AS cancelling FROM workflow_start(definition => line()) \gset
+SELECT count(*) FROM task_acquire_lease('g', 'w');
+SELECT outcome FROM workflow_cancel(:cancelling);
+SELECT run_id AS cancelled FROM workflow_start(definition => line()) \gset
+SELECT outcome FROM workflow_cancel(:cancelled);
+SELECT run_id AS paused FROM workflow_start(definition => line()) \gset
+SELECT workflow_pause(:paused, 'by hand');
+SELECT r.state, r.checkpoint, p.state AS shown, count(*) AS runs FROM baton.run r JOIN baton.workflow_progress p USING (run_id) WHERE r.workflow_id IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2;
+SELECT * FROM baton_check(true);
+\t
+\pset format unaligned
+\echo V1: blocked by nothing, in a run that goes on and in one that has failed
+SELECT * FROM broken(format('UPDATE baton.task_live SET waits_for = NULL WHERE task_id = %s', :waits_for_step));
+SELECT * FROM broken(format('UPDATE baton.run SET state = 0, checkpoint = NULL WHERE run_id = %s', :paused));
+SELECT * FROM broken(format('UPDATE baton.run SET state = 4, checkpoint = NULL WHERE run_id = %s', :paused));
+\echo V1: waits for a slot of another key, or in line already
+SELECT * FROM broken(format('UPDATE baton.task_live SET waits_for = %s WHERE task_id = %s', :paused, :waits_for_step));
+SELECT * FROM broken(format('UPDATE baton.task_live SET waits_for = slot_key WHERE task_id = %s', :with_slots));
+\echo V1: scheduled for no time
+SELECT * FROM broken('UPDATE baton.task_live SET run_at = NULL WHERE state = 0');
+\echo L3: a definition is not there, of a run that is open and of one that has ended
+SELECT * FROM broken(format('DELETE FROM baton.workflow w USING baton.run r WHERE r.workflow_id = w.workflow_id AND r.run_id = %s', :flow));
+SELECT * FROM broken(format('DELETE FROM baton.workflow w USING baton.run r WHERE r.workflow_id = w.workflow_id AND r.run_id = %s', :ended));
+\echo L3: a run is not there
+SELECT * FROM broken(format('DELETE FROM baton.run WHERE run_id = %s', :flow));
+SELECT * FROM broken(format('DELETE FROM baton.run WHERE run_id = %s', :ended));
+\echo E1: a tape of nothing
+SELECT * FROM broken('INSERT INTO baton.event (tape_id, seq, at, kind) VALUES (1000000, 1, now(), ''note'')');
+\echo E1: a gap on the tape of a run that is open and of one that has ended
+SELECT * FROM broken(format('DELETE FROM baton.event WHERE tape_id = %s AND seq = 2', :flow));
+SELECT * FROM broken(format('DELETE FROM baton.event WHERE tape_id = %s AND seq = 2', :ended));
+\echo E1: an event that is not counted, and the count
+SELECT * FROM broken(format('INSERT INTO baton.event (tape_id, seq, at, kind) VALUES (%s, 100, now(), ''note'')', :flow));
+SELECT * FROM broken(format('UPDATE baton.run SET last_seq = last_seq + 1 WHERE run_id = %s', :flow));
+\echo E2: a run that goes on has a final event
+SELECT * FROM broken(format('UPDATE baton.event SET kind = ''final'' WHERE tape_id = %s AND seq = 1', :flow));
+\echo E2: a run that has ended has none, has two, has something behind it
+SELECT * FROM broken(format('UPDATE baton.event SET kind = ''note'' WHERE tape_id = %s AND kind = ''final''', :ended));
+SELECT * FROM broken(format('UPDATE baton.event SET kind = ''final'' WHERE tape_id = %s AND seq = 1', :ended));
+SELECT * FROM broken(format('WITH r AS (UPDATE baton.run SET last_seq = last_seq + 1 WHERE run_id = %s RETURNING run_id, last_seq) INSERT INTO baton.event (tape_id, seq, at, kind) SELECT run_id, last_seq, now(), ''note'' FROM r', :ended));
+\echo D2: a step waits, and all that it needs has ended
+SELECT * FROM broken(format('UPDATE baton.run SET state = 0, checkpoint = NULL WHERE run_id = %s', :before_b));
+SELECT * FROM broken(format('UPDATE baton.run SET state = 4, checkpoint = NULL WHERE run_id = %s', :before_b));
+\echo D2: a run whose steps have ended has not
+SELECT * FROM broken(format('UPDATE baton.run SET state = 0, checkpoint = NULL WHERE run_id = %s', :late));
+SELECT * FROM broken(format('UPDATE baton.run SET state = 4, checkpoint = NULL WHERE run_id = %s', :late));
+SELECT * FROM broken(format('UPDATE baton.run SET state = 2, checkpoint = NULL WHERE run_id = %s', :late));
+\echo D3: a step has started before what it needs has ended
+SELECT * FROM broken(format('UPDATE baton.step SET started_at = now() WHERE run_id = %s AND name = ''b''', :flow));
+\echo D4: the state of a step against its counters and its items
+SELECT * FROM broken(format('UPDATE baton.step SET state = 10, finalized_at = now() WHERE run_id = %s AND name = ''c''', :flow));
+SELECT * FROM broken(format('UPDATE baton.step SET state = 1, finalized_at = NULL WHERE run_id = %s AND name = ''a''', :late));
+SELECT * FROM broken(format('UPDATE baton.step SET state = 11 WHERE run_id = %s AND name = ''a''', :ended));
+SELECT * FROM broken(format('UPDATE baton.step SET state = 10 WHERE run_id = %s AND name = ''a''', :cancelled));
+\echo D4: the total of a step, and how a task of it ended
+SELECT * FROM broken(format('UPDATE baton.step SET total = total + 1 WHERE run_id = %s AND name = ''c''', :flow));
+SELECT * FROM broken(format('UPDATE baton.task_done d SET state = 14 FROM baton.task t WHERE t.task_id = d.task_id AND d.state = 11 AND t.run_id = %s', :failing));
+\echo D4: items that will never be tasks
+SELECT * FROM broken(format('INSERT INTO baton.step_batch (step_id, first_index, payloads) SELECT step_id, 1, ''{}'' FROM baton.step WHERE run_id = %s AND name = ''a''', :ended));
+SELECT * FROM broken(format('INSERT INTO baton.step_batch (step_id, first_index, payloads) SELECT step_id, 1, ''{1}'' FROM baton.step WHERE run_id = %s AND name = ''b''', :flow));
+SELECT * FROM broken('INSERT INTO baton.step_batch (step_id, first_index, payloads) VALUES (1000000, 1, ''{}'')');
+\echo C1: a run has ended, a step has not
+SELECT * FROM broken(format('UPDATE baton.run SET state = 12, finalized_at = now() WHERE run_id = %s', :flow));
+\echo C2: a run is being cancelled, and something waits
+SELECT * FROM broken(format('UPDATE baton.run SET state = 2 WHERE run_id = %s', :flow));
+SELECT * FROM broken(format('UPDATE baton.step SET state = 0, finalized_at = NULL WHERE run_id = %s AND name = ''b''', :cancelling));
+SELECT * FROM broken(format('UPDATE baton.run SET state = 2, checkpoint = NULL WHERE run_id = %s', :paused));
+\echo S2: with a slot of one of two keys
+SELECT * FROM broken(format('UPDATE baton.slot SET holder = NULL WHERE holder = %s AND slot_key = %s', :with_slots, :flow));
+SELECT * FROM broken(format('UPDATE baton.slot SET holder = NULL WHERE holder = %s AND slot_key <> %s', :with_slots, :flow));
+\echo S2: with a slot of the run before one of the step
+SELECT * FROM broken(format('UPDATE baton.slot SET holder = %s WHERE holder = %s AND slot_key = %s', :waits_for_step, :with_slots, :flow));
+\echo S2: with the slot that it waits for
+SELECT * FROM broken(format('UPDATE baton.task_live SET waits_for = slot_key WHERE task_id = %s', :waits_for_run));
+\echo S2: with slots of a run that is paused
+SELECT * FROM broken(format('UPDATE baton.task_live SET state = 1 WHERE task_id = %s', :with_slots));
+\echo S1: of a run, and of a step
+SELECT * FROM broken(format('UPDATE baton.slot_key SET capacity = 2 WHERE slot_key = %s', :flow));
+SELECT * FROM broken(format('UPDATE baton.slot_key SET capacity = 0 WHERE slot_key = %s', :flow_a));
+\echo Nothing: it is due
+\set due 'INSERT INTO baton.due (due_id, step_id, queue_id) SELECT 1000000, s.step_id, s.queue_id FROM baton.step s JOIN r USING (run_id) LIMIT 1'
+SELECT * FROM broken(format('WITH r AS (UPDATE baton.run SET state = 0, checkpoint = NULL WHERE run_id = %s RETURNING run_id) %s', :before_b, :'due'));
+SELECT * FROM broken(format('WITH r AS (UPDATE baton.run SET state = 0, checkpoint = NULL WHERE run_id = %s RETURNING run_id) %s', :late, :'due'));
+SELECT * FROM broken(format('WITH r AS (UPDATE baton.run SET state = 4, checkpoint = NULL WHERE run_id = %s RETURNING run_id) %s', :paused, :'due'));
+\pset format aligned
+\t
+SELECT * FROM baton_check(true);
+
+-- A step so wide that not all of its items are tasks yet, bounded and not.
+SELECT run_id AS wide FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "g", "with_items": "$.input[*]", "max_parallel": 2}, {"name": "b", "queue": "g", "with_items": "$.input[*]"}]}', input => (SELECT jsonb_agg(n) FROM generate_series(1, 1002) n)) \gset
+SELECT s.name, s.total, b.first_index, b.queue_id IS NULL AS bounded, cardinality(b.payloads) AS items FROM baton.step s JOIN baton.step_batch b USING (step_id) ORDER BY 1, 3;
+SELECT * FROM baton_check(true);
+\t
+\pset format unaligned
+\echo D4: items are missing, and too many
+SELECT * FROM broken('DELETE FROM baton.step_batch WHERE queue_id IS NULL');
+SELECT * FROM broken('DELETE FROM baton.step_batch WHERE queue_id IS NOT NULL');
+SELECT * FROM broken('UPDATE baton.step_batch SET payloads = payloads || ''{1}''::jsonb[]');
+\echo D4: items of a step that has been called off
+SELECT * FROM broken(format('UPDATE baton.step_count c SET forgotten = forgotten + 2, cancelled = cancelled + 2, remaining = remaining - 2 FROM baton.step s WHERE s.step_id = c.step_id AND s.run_id = %s AND s.name = ''a'' AND c.shard = 0', :wide));
+\pset format aligned
+\t
+SELECT outcome FROM workflow_cancel(:wide);
 
 -- All of it was undone.
 SELECT * FROM baton_check(true);

@@ -6,7 +6,7 @@ SELECT queue_create('r', lease_ttl => '1 h');
 -- What is stored, and where.
 CREATE FUNCTION stored() RETURNS TABLE (what text, rows bigint) LANGUAGE sql AS $$
     SELECT what, (xpath('//c/text()', query_to_xml('SELECT count(*) AS c FROM baton.' || what, false, true, '')))[1]::text::bigint
-    FROM unnest(ARRAY['task', 'task_live', 'task_done', 'event', 'annotation', 'redrive', 'dispatch', 'run', 'step', 'step_count', 'slot_key', 'slot', 'due']) what $$;
+    FROM unnest(ARRAY['task', 'task_live', 'task_done', 'event', 'annotation', 'redrive', 'dispatch', 'run', 'step', 'step_count', 'step_batch', 'workflow', 'slot_key', 'slot', 'due']) what $$;
 CREATE FUNCTION left_over() RETURNS text LANGUAGE sql AS $$ SELECT string_agg(what || ' ' || rows, ', ') FROM stored() WHERE rows > 0 $$;
 -- A finished task, with so many events of its own.
 CREATE FUNCTION done(queue text, key text = NULL, state text = 'completed', notes int = 0) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -181,7 +181,7 @@ SELECT * FROM baton_purge('0', queue => 'q');
 SELECT * FROM baton_purge('0', queue => 'r');
 SELECT * FROM baton_purge('0', states => '{completed}');
 SELECT item_index, state, result FROM task_items(:run, 'g');
-SELECT count(*) AS shown FROM task_list(run_id => :run) t, task_events(t.task_id) \gset
+SELECT (SELECT count(*) FROM task_list(run_id => :run) t, task_events(t.task_id)) + (SELECT count(*) FROM workflow_events(:run)) AS shown \gset
 SELECT tasks, events = :shown AS as_shown, more FROM baton_purge('0', states => '{completed,failed}');
 SELECT left_over();
 SELECT count(*) FROM task_items(:run, 'g');
@@ -271,6 +271,93 @@ SELECT tasks FROM baton_purge('0');
 SELECT * FROM baton_check(true);
 SELECT f.outcome FROM task_acquire_lease('ends', 'w', max_tasks => 2) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
 SELECT tasks FROM baton_purge('0');
+SELECT left_over();
+
+-- Runs with a definition: one that has ended goes whole, with its tape, its steps, its bounds, and the definition if that is
+-- its own. What is open stays, and so does a definition that has a name.
+SELECT queue_alter('q', on_final_queue => '');
+CREATE FUNCTION work_off(queue text, state text = 'completed', max_tasks int = 10) RETURNS bigint LANGUAGE sql AS $$
+    SELECT count(*) FROM task_acquire_lease(queue, 'w', max_tasks => max_tasks) l, task_finalize(l.task_id, l.lease_token, state) f WHERE f.outcome = 'finalized' $$;
+SELECT workflow_define('flow', '{"steps": [{"name": "a", "queue": "q", "with_items": "$.input[*]", "max_parallel": 2}, {"name": "b", "queue": "r", "needs": ["a"]}, {"name": "never", "queue": "r", "needs": ["b"], "when": "failed"}], "max_parallel": 5}');
+SELECT run_id AS named FROM workflow_start('flow', '[1, 2, 3]', key => 'k') \gset
+SELECT run_id AS own FROM workflow_start(key => 'k', definition => '{"steps": [{"name": "a", "queue": "q"}, {"name": "b", "queue": "r", "needs": ["a"]}]}') \gset
+SELECT left_over();
+SELECT work_off('q');
+SELECT * FROM baton_purge('0');
+SELECT work_off('q');
+SELECT outcome FROM workflow_append_event(:named, 'note');
+SELECT outcome FROM workflow_start('flow', '[1, 2, 3]', key => 'k');
+SELECT work_off('r', max_tasks => 1);
+SELECT run_id = :named AS named, state FROM baton.workflow_progress ORDER BY run_id;
+-- By its queues and by its tasks' states, as a whole.
+SELECT * FROM baton_purge('0', queue => 'q');
+SELECT * FROM baton_purge('0', states => '{failed}');
+SELECT (SELECT count(*) FROM task_list(run_id => :own) t, task_events(t.task_id)) + (SELECT count(*) FROM workflow_events(:own)) AS shown \gset
+SELECT tasks, events = :shown AS as_shown, more FROM baton_purge('0', states => '{completed}');
+SELECT left_over();
+SELECT workflow_annotate(:own, '{}'), (SELECT count(*) FROM workflow_get(:own)) AS get, (SELECT count(*) FROM workflow_steps(:own)) AS steps, (SELECT count(*) FROM workflow_events(:own)) AS events;
+SELECT step, state, total, completed FROM workflow_steps(:named);
+SELECT * FROM baton_check(true);
+SELECT work_off('r');
+SELECT tasks, more FROM baton_purge('0');
+SELECT left_over();
+-- Their keys are free again.
+SELECT outcome, run_id > :own AS new FROM workflow_start('flow', '[]', key => 'k');
+SELECT outcome, run_id AS own FROM workflow_start(key => 'k', definition => '{"steps": [{"name": "a", "queue": "q"}]}') \gset
+SELECT outcome, run_id = :own AS same FROM workflow_start(key => 'k', definition => '{"steps": [{"name": "a", "queue": "r"}]}');
+SELECT state, version FROM baton.workflow_progress ORDER BY run_id;
+SELECT outcome FROM workflow_cancel(:own);
+SELECT work_off('r');
+SELECT tasks, more FROM baton_purge('0');
+SELECT left_over();
+-- Paused, failing, being cancelled: open. A task that was redriven goes with the run whose place it had.
+SELECT run_id AS run FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "q", "with_items": "$.input"}, {"name": "b", "queue": "r", "needs": ["a"]}], "on_error": "pause"}', input => '[1, 2]') \gset
+SELECT work_off('q', 'failed', 1);
+SELECT work_off('q');
+SELECT state FROM workflow_get(:run);
+SELECT r.outcome FROM task_list(run_id => :run, states => '{failed}') t, task_redrive(t.task_id) r;
+SELECT * FROM baton_purge('0');
+SELECT workflow_resume(:run, 'on_error');
+SELECT work_off('q', 'failed');
+SELECT r.outcome FROM task_list(run_id => :run, states => '{failed}') t, task_redrive(t.task_id) r WHERE t.redrive_of IS NOT NULL;
+SELECT state FROM workflow_get(:run);
+SELECT left_over();
+SELECT tasks, more FROM baton_purge('0');
+SELECT left_over();
+SELECT run_id AS run FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "q", "with_items": "$.input"}, {"name": "b", "queue": "r", "needs": ["a"]}]}', input => '[1, 2]') \gset
+SELECT task_id AS t, lease_token AS l FROM task_acquire_lease('q', 'w') \gset
+SELECT work_off('q', 'failed');
+SELECT step, state FROM workflow_steps(:run);
+SELECT * FROM baton_purge('0');
+SELECT outcome, state FROM workflow_cancel(:run);
+SELECT * FROM baton_purge('0');
+SELECT outcome FROM task_finalize(:t, :l, 'completed');
+SELECT state FROM workflow_get(:run);
+SELECT tasks, more FROM baton_purge('0');
+SELECT left_over();
+-- Wide steps: the items that are no tasks yet keep a run open; those of a run that was cancelled are gone with it.
+SELECT run_id AS run FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "q", "with_items": "$.input[*]", "max_parallel": 2}]}', input => (SELECT jsonb_agg(n) FROM generate_series(1, 1500) n)) \gset
+SELECT left_over();
+SELECT work_off('q');
+SELECT * FROM baton_purge('0');
+SELECT outcome FROM workflow_cancel(:run);
+SELECT counts FROM workflow_get(:run);
+SELECT left_over();
+SELECT * FROM baton_check(true);
+SELECT * FROM baton_purge('0');
+SELECT left_over();
+-- A run without a definition that was ended by hand.
+SELECT run_id AS run, task_id AS t FROM task_create_items('q', 'g', '{0}'::jsonb[]) \gset
+SELECT outcome FROM task_cancel(:t);
+SELECT workflow_finalize(:run, 'failed', '"result"');
+SELECT pg_sleep(0.25);
+SELECT run_id AS run, task_id AS t FROM task_create_items('q', 'g', '{0}'::jsonb[]) \gset
+SELECT pg_sleep(0.25);
+SELECT outcome FROM task_cancel(:t);
+SELECT * FROM baton_purge('200 ms');
+SELECT workflow_finalize(:run, 'completed');
+SELECT * FROM baton_purge('200 ms');
+SELECT * FROM baton_purge('0');
 SELECT left_over();
 
 -- Errors.

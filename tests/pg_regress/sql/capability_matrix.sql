@@ -49,8 +49,13 @@ GROUP BY r.relkind, r.relname, p.name ORDER BY r.relkind, r.relname, p.name;
 
 -- An id shall be no other number.
 SELECT setval('baton.id_seq', 5000), setval('baton.token_seq', 7000);
--- The scenes: tasks in every state, in the queue itself and in the other one; and what a caller may mean that does not
--- exist at all.
+-- A definition of one step, in a queue.
+CREATE FUNCTION one_step(queue text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_object('steps', jsonb_build_array(jsonb_build_object('name', 'step', 'queue', $1)))
+$$;
+-- The scenes: tasks in every state and runs, in the queue itself and in the other one; and what a caller may mean that does
+-- not exist at all. (A queue that does not exist may be named by a definition: it is looked for at the start.)
+SELECT name, workflow_define('flow of ' || name, one_step(name)) FROM unnest(ARRAY['mine', 'other', 'nowhere']) name;
 CREATE TABLE scene (queue text, task text, task_id bigint, lease_token bigint, PRIMARY KEY (queue, task));
 DO $$
 DECLARE
@@ -77,14 +82,27 @@ BEGIN
         INSERT INTO scene SELECT q, 'scheduled', task_id, 0 FROM task_create(q, key => 'scheduled', run_at => '2100-01-01');
         SELECT run_id, task_id INTO run, id FROM task_create_items(q, 'group', ARRAY['1', '2']::jsonb[], key => 'group', successor => 'join') WHERE item_index = 0;
         INSERT INTO scene VALUES (q, 'run', run, 0), (q, 'item', id, 0);
+        SELECT run_id, task_id INTO run, id FROM task_create_items(q, 'group', ARRAY['1']::jsonb[]);
+        PERFORM task_cancel(id);
+        INSERT INTO scene VALUES (q, 'run done', run, 0);
+        FOREACH t IN ARRAY ARRAY['run defined', 'run paused', 'run cancelled'] LOOP
+            SELECT run_id INTO run FROM workflow_start('flow of ' || q, key => t);
+            INSERT INTO scene VALUES (q, t, run, 0);
+            PERFORM workflow_append_event(run, 'note', '1', 'once');
+            CASE t
+                WHEN 'run paused' THEN PERFORM workflow_pause(run, 'by hand');
+                WHEN 'run cancelled' THEN PERFORM workflow_cancel(run);
+                ELSE
+            END CASE;
+        END LOOP;
         INSERT INTO scene SELECT q, 'ready', task_id, 0 FROM task_create(q, key => 'ready', payload => '{"secret": 1}');
-        PERFORM task_annotate(task_id, '{"noted": 1}') FROM scene s WHERE s.queue = q;
+        PERFORM task_annotate(task_id, '{"noted": 1}') FROM scene s WHERE s.queue = q AND s.task !~ '^run';
     END LOOP;
     INSERT INTO scene SELECT 'nowhere', task, 1000000000000000 + row_number() OVER (), lease_token FROM scene WHERE queue = 'mine';
 END $$;
 SELECT pg_sleep(0.2);
 
--- Each function, in a call that succeeds for who may: {task} stands for the id of the task named, {token} for its
+-- Each function, in a call that succeeds for who may: {task} stands for the id of the task or run named, {token} for its
 -- lease's token.
 CREATE TABLE calls (no serial, function text, task text, call text);
 INSERT INTO calls (function, task, call) VALUES
@@ -133,6 +151,25 @@ INSERT INTO calls (function, task, call) VALUES
     ('queue_alter', '', 'queue_alter({queue}, max_attempts => 2)'),
     ('queue_alter', '', 'queue_alter({queue}, on_final_queue => {queue})'),
     ('queue_drop', '', 'queue_drop({queue})'),
+    ('workflow_define', '', 'workflow_define(''new'', one_step({queue}))'),
+    ('workflow_define', '', 'workflow_define(''flow of '' || {queue}, one_step({queue}))'),
+    ('workflow_start', '', 'workflow_start(definition => one_step({queue}))'),
+    ('workflow_start', '', 'workflow_start(''flow of '' || {queue})'),
+    ('workflow_start', '', 'workflow_start(''flow of '' || {queue}, key => ''run defined'')'),
+    ('workflow_start', '', 'workflow_start(''flow of '' || {queue}, ''1'', ''run cancelled'')'),
+    ('workflow_pause', 'run defined', 'workflow_pause({task}, ''by hand'')'),
+    ('workflow_resume', 'run paused', 'workflow_resume({task}, ''by hand'')'),
+    ('workflow_cancel', 'run defined', 'workflow_cancel({task})'),
+    ('workflow_cancel', 'run paused', 'workflow_cancel({task}, ''why'', ''force'')'),
+    ('workflow_finalize', 'run done', 'workflow_finalize({task}, ''completed'')'),
+    ('workflow_finalize', 'run defined', 'workflow_finalize({task}, ''completed'')'),
+    ('workflow_annotate', 'run cancelled', 'workflow_annotate({task}, ''{"a": 1}'')'),
+    ('workflow_append_event', 'run defined', 'workflow_append_event({task}, ''mine'', ''{}'')'),
+    ('workflow_append_event', 'run cancelled', 'workflow_append_event({task}, ''mine'', ''{}'', ''once'')'),
+    ('workflow_get', 'run defined', 'workflow_get({task})'),
+    ('workflow_steps', 'run defined', 'workflow_steps({task})'),
+    ('workflow_events', 'run defined', 'workflow_events({task})'),
+    ('workflow_mermaid', 'run defined', 'workflow_mermaid({task})'),
     ('baton_check', '', 'baton_check()'),
     ('baton_purge', '', 'baton_purge(''0'', queue => {queue})'),
     ('baton_grant', '', 'baton_grant(''regress_granted'', ''work'', {queue})'),
@@ -142,8 +179,13 @@ INSERT INTO calls (function, task, call) VALUES
     ('_state_name', '', 'baton._state_name(2::smallint)'),
     ('_capabilities_changed', '', '(SELECT baton._capabilities_changed() IS NULL)'),
     ('_only_the_functions_write', '', '(SELECT baton._only_the_functions_write() IS NULL)'),
+    ('_evaluate', '', '(SELECT baton._evaluate(1, ''{}'', NULL, NULL, NULL, ''[]'', 1, 1) IS NULL)'),
+    ('_fill', '', '(SELECT baton._fill(''1'', ''{}'', ''{}'') IS NULL)'),
+    ('_fill_item', '', '(SELECT baton._fill_item(''1'', ''[]'', ''{}'', ''1'', 0) IS NULL)'),
+    ('_why_not', '', '(SELECT baton._why_not(''jsonpath'', ''$'') IS NULL)'),
     ('baton.leases', '', '(SELECT * FROM baton.leases WHERE queue = {queue})'),
-    ('baton.queue_stats', '', '(SELECT * FROM baton.queue_stats WHERE queue = {queue})');
+    ('baton.queue_stats', '', '(SELECT * FROM baton.queue_stats WHERE queue = {queue})'),
+    ('baton.workflow_progress', '', '(SELECT * FROM baton.workflow_progress WHERE name = ''flow of '' || {queue})');
 
 -- Functions without a line above, and lines without a function.
 SELECT coalesce(f.proname, c.function) AS without_a_line, f.proname IS NULL AS is_no_function
@@ -168,6 +210,7 @@ CREATE FUNCTION fingerprint(queue text) RETURNS text LANGUAGE sql VOLATILE AS $$
         (SELECT string_agg(t::text || t.xmin || t.xmax, '' ORDER BY t.ctid) FROM baton.task_done t JOIN baton.queue q USING (queue_id) WHERE q.name = $1) ||
         (SELECT string_agg(s::text || s.xmin || s.xmax || r || r.xmin || r.xmax, '' ORDER BY s.ctid) FROM baton.step s JOIN baton.run r USING (run_id) JOIN baton.queue q USING (queue_id) WHERE q.name = $1) ||
         (SELECT string_agg(e::text, '' ORDER BY e.tape_id, e.seq) FROM baton.event e) || (SELECT count(*) FROM baton.annotation) ||
+        (SELECT string_agg(w::text || w.xmin || w.xmax, '' ORDER BY w.ctid) FROM baton.workflow w) ||
         (SELECT count(*) FROM baton.dispatch) || (SELECT count(*) FROM baton.redrive) || (SELECT count(*) FROM baton.capability) ||
         (SELECT q::text || q.xmin || q.xmax FROM baton.queue q WHERE q.name = $1))
 $$;
@@ -190,6 +233,8 @@ BEGIN
         answer := CASE
             WHEN rows IS NULL THEN '0 rows'
             WHEN rows -> 0 ? 'outcome' THEN rows -> 0 ->> 'outcome'
+            WHEN call LIKE 'workflow\_%' AND rows -> 0 -> 'f' = 'null' THEN 'null'
+            WHEN call LIKE 'workflow\_%' AND rows -> 0 ->> 'f' ~ '^[a-z_]+$' THEN rows -> 0 ->> 'f'
             ELSE 'ok' END;
         RAISE SQLSTATE 'ZZ999';
     EXCEPTION
@@ -226,14 +271,14 @@ FROM tried GROUP BY no, call, task ORDER BY no;
 SELECT regexp_replace(said, '(function|view|schema) \S+', '\1 <name>') AS refused, count(DISTINCT call) AS calls
 FROM tried WHERE answer = '42501' GROUP BY 1 ORDER BY 1;
 
--- Whoever has a capability, or all of them, for another queue only is answered word for word as if the task (whatever its
--- state), the run or the queue did not exist; and the call has changed and locked nothing.
+-- Whoever has a capability, or all of them, for another queue only is answered word for word as if the task or the run
+-- (whatever its state) or the queue did not exist; and the call has changed and locked nothing.
 CREATE TABLE foreign_tried AS
 SELECT c.no, c.call, c.function, k.capability, s.task, a.answer, a.touched,
     impersonal(a.said, 'mine', s.task) AS said,
     impersonal(b.said, 'nowhere', s.task) AS absent_said
 FROM (SELECT * FROM calls WHERE function <> '_clock') c
-JOIN scene s ON s.queue = 'mine' AND CASE WHEN c.call LIKE '%{task}%' THEN c.task = 'run' OR s.task <> 'run' ELSE s.task = 'ready' END
+JOIN scene s ON s.queue = 'mine' AND (c.call LIKE '%{task}%' OR s.task = 'ready')
 JOIN (SELECT no, capability FROM tried WHERE scope = '_other' AND answer <> '42501' UNION ALL SELECT no, 'every' FROM calls) k USING (no)
 CROSS JOIN LATERAL attempt('regress_' || k.capability || '_other', call_of(c.call, 'mine', s.task), true) a
 CROSS JOIN LATERAL attempt('regress_' || k.capability || '_other', call_of(c.call, 'nowhere', s.task), false) b;
@@ -322,6 +367,43 @@ SELECT * FROM baton_check();
 SELECT f.outcome FROM task_items(:run_id, 'c') i, task_acquire_lease_by_id(i.task_id, 'w') l, task_finalize(i.task_id, l.lease_token, 'completed') f;
 SELECT queue, name FROM task_list(run_id => :run_id, name => 'after_c');
 SELECT DISTINCT outcome FROM task_list(run_id => :run_id) l, task_cancel(l.task_id) ORDER BY 1;
+
+-- A run with steps in both queues: it is started by who may create tasks in all of them, controlled by who controls all of
+-- them; who may look into one of them sees the run and the steps there.
+CREATE FUNCTION two_steps(a text, b text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_object('steps', jsonb_build_array(jsonb_build_object('name', 'a', 'queue', a), jsonb_build_object('name', 'b', 'queue', b, 'needs', '{a}'::text[])))
+$$;
+SELECT workflow_define('shared', two_steps('mine', 'other')), workflow_define('half', two_steps('mine', 'nowhere'));
+SELECT run_id AS shared FROM workflow_start('shared') \gset
+SELECT a.run_id AS done, a.task_id AS a FROM task_create_items('mine', 'a', ARRAY['1']::jsonb[]) a \gset
+SELECT b.task_id AS b FROM task_create_items('other', 'b', ARRAY['1']::jsonb[], run_id => :done) b \gset
+SELECT outcome FROM unnest(ARRAY[:a, :b]) id, task_cancel(id);
+INSERT INTO scene VALUES ('both', 'run', :shared, 0), ('both', 'run done', :done, 0);
+CREATE TABLE shared_calls (no serial, task text, call text);
+INSERT INTO shared_calls (task, call) VALUES
+    ('', 'workflow_start(''shared'')'), ('', 'workflow_start(''half'')'), ('', 'workflow_start(''neither'')'),
+    ('', 'workflow_start(definition => two_steps(''mine'', ''other''))'), ('', 'workflow_start(definition => two_steps(''mine'', ''nowhere''))'),
+    ('', 'workflow_define(''shared'', one_step(''mine''))'),
+    ('run', 'workflow_pause({task}, ''by hand'')'), ('run', 'workflow_resume({task}, ''by hand'')'), ('run', 'workflow_cancel({task})'),
+    ('run', 'workflow_finalize({task}, ''completed'')'), ('run done', 'workflow_finalize({task}, ''completed'')'),
+    ('run', 'workflow_annotate({task}, ''{}'')'), ('run', 'workflow_append_event({task}, ''note'')'),
+    ('run', 'workflow_get({task})'), ('run', 'workflow_events({task})'), ('run', '(SELECT * FROM baton.workflow_progress WHERE run_id = {task})');
+SELECT role, call, a.answer, CASE WHEN a.answer ~ '^[0-9]{4}' THEN impersonal(a.said, 'both', task) END AS said
+FROM shared_calls
+CROSS JOIN unnest(ARRAY['produce', 'produce_mine', 'observe', 'observe_mine', 'control', 'control_mine', 'operate', 'operate_mine', 'twice']) role
+CROSS JOIN LATERAL attempt('regress_' || role, call_of(call, 'both', task), false) a
+WHERE a.answer <> '42501' OR a.said LIKE '%in some queues only%'
+ORDER BY no, role;
+SET ROLE regress_observe_mine;
+SELECT step, state FROM workflow_steps(:shared);
+SELECT line FROM regexp_split_to_table(workflow_mermaid(:shared), E'\n') line WHERE line LIKE '%:::%' OR line LIKE '%-->%';
+RESET ROLE;
+SET ROLE regress_work_other;
+SELECT step, state FROM workflow_steps(:shared);
+SELECT line FROM regexp_split_to_table(workflow_mermaid(:shared), E'\n') line WHERE line LIKE '%:::%' OR line LIKE '%-->%';
+RESET ROLE;
+SELECT outcome FROM workflow_cancel(:shared);
+SELECT workflow_finalize(:done, 'completed');
 
 -- baton_purge changes for good what the scenes are made of, so it comes last. A run that is shared goes only where all of
 -- its queues may be purged.

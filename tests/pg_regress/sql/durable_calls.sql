@@ -1,5 +1,5 @@
 -- Which calls wait for their flush when the caller does not: those that hand out a lease, begin or end what it is for,
--- or end a task; and a dispatch.
+-- or end a task or a run; and a dispatch.
 
 -- What the call answered, and what synchronous_commit is after it, in the same transaction.
 CREATE FUNCTION waits(call text) RETURNS TABLE (outcome text, synchronous_commit text) LANGUAGE plpgsql AS $$
@@ -14,6 +14,13 @@ SELECT outcome FROM unnest(ARRAY['released', 'failed', 'ended', 'forced', 'queue
 SELECT outcome FROM unnest(ARRAY['released', 'failed', 'ended', 'forced']) key, task_get_by_key('q', key) t, task_acquire_lease_by_id(t.task_id, 'w');
 SELECT outcome FROM unnest(ARRAY['taken over', 'reaped', 'orphan']) key, task_create('fragile', key => key);
 SELECT a.outcome FROM unnest(ARRAY['taken over', 'reaped', 'orphan'], ARRAY['w', 'w', 'dead'], ARRAY['100 ms', '100 ms', '1 min']::interval[]) n (key, owner, ttl), task_get_by_key('fragile', key) t, task_acquire_lease_by_id(t.task_id, n.owner, ttl) a;
+SELECT queue_create('runs');
+CREATE FUNCTION flow() RETURNS jsonb LANGUAGE sql AS $$ SELECT '{"steps": [{"name": "a", "queue": "runs"}, {"name": "b", "queue": "runs", "needs": ["a"]}]}'::jsonb $$;
+SELECT run_id AS waiting FROM workflow_start(definition => flow()) \gset
+SELECT run_id AS leased FROM workflow_start(definition => flow()) \gset
+SELECT outcome FROM task_list(run_id => :leased) t, task_acquire_lease_by_id(t.task_id, 'w');
+SELECT run_id AS paused, workflow_pause(run_id, 'by hand') FROM workflow_start(definition => flow()) \gset
+SELECT task_id AS item, run_id AS plain FROM task_create_items('runs', 'g', '{1}'::jsonb[]) \gset
 SELECT pg_sleep(0.15);
 
 \pset format unaligned
@@ -38,6 +45,20 @@ SELECT * FROM waits($$SELECT a.outcome || ' ' || a.state FROM task_get_by_key('f
 SELECT * FROM waits($$SELECT outcome FROM task_reap(queue => 'fragile')$$);
 SELECT * FROM waits($$SELECT outcome FROM task_reap_owner('dead', 9007199254740991)$$);
 SELECT * FROM waits($$SELECT d.outcome FROM task_get_by_key('q', 'ended') t, task_dispatch_successor(t.task_id, 'then', 'q') d$$);
+
+SELECT * FROM waits($$SELECT 'version ' || workflow_define('flow', flow())$$);
+SELECT * FROM waits($$SELECT outcome FROM workflow_start('flow')$$);
+SELECT * FROM waits(format('SELECT workflow_annotate(%s, ''{"a": 1}'')', :waiting));
+SELECT * FROM waits(format('SELECT outcome FROM workflow_append_event(%s, ''note'')', :waiting));
+SELECT * FROM waits(format('SELECT workflow_pause(%s, ''by hand'')', :waiting));
+SELECT * FROM waits(format('SELECT workflow_resume(%s, ''by hand'')', :waiting));
+SELECT * FROM waits(format('SELECT outcome FROM workflow_cancel(%s)', :waiting));
+SELECT * FROM waits(format('SELECT outcome FROM workflow_cancel(%s, running => ''leave'')', :leased));
+SELECT * FROM waits(format('SELECT outcome FROM workflow_cancel(%s, running => ''force'')', :leased));
+SELECT * FROM waits(format('SELECT outcome FROM workflow_cancel(%s)', :paused));
+SELECT * FROM waits(format('SELECT workflow_finalize(%s, ''completed'')', :plain));
+SELECT * FROM waits(format('SELECT outcome FROM task_cancel(%s)', :item));
+SELECT * FROM waits(format('SELECT workflow_finalize(%s, ''completed'')', :plain));
 
 -- Only for as long as the transaction lasts.
 SHOW synchronous_commit;

@@ -3,6 +3,9 @@
 SELECT queue_create('q');
 SELECT task_id AS t FROM task_create('q', key => 'k') \gset
 SELECT lease_token AS l FROM task_acquire_lease('q', 'w') \gset
+CREATE FUNCTION one_step(step jsonb = '{}') RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_object('steps', jsonb_build_array('{"name": "s", "queue": "q"}'::jsonb || step)) $$;
+SELECT run_id AS r FROM workflow_start(definition => one_step('{"checkpoint": "before"}')) \gset
 
 -- Names, keys, owners, kinds, reasons: 1 to 255 bytes, not characters.
 SELECT * FROM task_create('');
@@ -38,6 +41,30 @@ SELECT queue_resume(repeat('q', 256));
 SELECT queue_drop('');
 SELECT * FROM queue_redrive('');
 SELECT * FROM baton_purge('0', queue => repeat('q', 256));
+SELECT workflow_define('', one_step());
+SELECT workflow_define(repeat('ä', 128), one_step());
+SELECT * FROM workflow_start('');
+SELECT * FROM workflow_start(repeat('n', 256));
+SELECT * FROM workflow_start(key => '', definition => one_step());
+SELECT * FROM workflow_start(key => repeat('ä', 128), definition => one_step());
+SELECT workflow_pause(:r, '');
+SELECT workflow_pause(:r, repeat('c', 256));
+SELECT workflow_resume(:r, '');
+SELECT workflow_resume(:r, repeat('ä', 128));
+SELECT * FROM workflow_cancel(:r, '');
+SELECT * FROM workflow_cancel(:r, repeat('r', 256));
+SELECT * FROM workflow_cancel(:r, running => '');
+SELECT workflow_finalize(:r, '');
+SELECT * FROM workflow_append_event(:r, '');
+SELECT * FROM workflow_append_event(:r, repeat('k', 256));
+SELECT * FROM workflow_append_event(:r, 'kind', dedup_key => '');
+SELECT * FROM workflow_append_event(:r, 'kind', dedup_key => repeat('ä', 128));
+SELECT workflow_define(repeat('ä', 127), one_step());
+
+-- Kinds that the functions themselves write.
+SELECT * FROM workflow_append_event(:r, 'step_finalized');
+SELECT * FROM workflow_append_event(:r, 'paused');
+SELECT * FROM workflow_append_event(:r, 'baton.x');
 
 -- Numbers.
 SELECT * FROM task_create('q', priority => 10);
@@ -58,6 +85,15 @@ SELECT * FROM queue_redrive('q', max_tasks => 1001);
 SELECT * FROM queue_redrive('q', max_tasks => 0);
 SELECT * FROM baton_purge('0', 100001);
 SELECT * FROM baton_purge('0', 0);
+SELECT * FROM workflow_events(:r, max_events => 0);
+SELECT * FROM workflow_events(:r, max_events => 100001);
+SELECT workflow_define('flow', one_step() || '{"max_parallel": 0}');
+SELECT workflow_define('flow', one_step() || '{"max_parallel": 100001}');
+SELECT workflow_define('flow', one_step('{"priority": 10}'));
+SELECT workflow_define('flow', one_step('{"max_attempts": 10001}'));
+SELECT workflow_define('flow', one_step('{"max_runtime": "99 ms"}'));
+SELECT workflow_define('flow', '{"steps": []}');
+SELECT workflow_define('flow', jsonb_build_object('steps', (SELECT jsonb_agg(jsonb_build_object('name', 's' || n)) FROM generate_series(1, 1001) n)));
 
 -- States: names of an enumeration, in one dimension, at most 1000.
 SELECT * FROM task_list(states => '{finished}');
@@ -70,6 +106,10 @@ SELECT * FROM baton_purge('0', states => '{{failed},{cancelled}}');
 SELECT queue_create('new', on_final_queue => 'q', on_final_states => '{scheduled}');
 SELECT queue_create('new', on_final_queue => 'q', on_final_states => array_fill('failed'::text, ARRAY[1001]));
 SELECT queue_alter('q', on_final_queue => 'q', on_final_states => '{}');
+SELECT workflow_finalize(:r, 'running');
+SELECT workflow_finalize(:r, 'quarantined');
+SELECT * FROM workflow_cancel(:r, running => 'wait');
+SELECT workflow_pause(:r, 'on_error');
 
 -- Times.
 SELECT * FROM task_acquire_lease('q', 'w', '99 ms');
@@ -93,6 +133,15 @@ SELECT queue_alter('q', max_runtime => '-1 s');
 SELECT * FROM task_create('q', metadata => '[]');
 SELECT * FROM task_create('q', metadata => 'null');
 SELECT * FROM task_annotate(:t, '[]');
+SELECT workflow_annotate(:r, '[]');
+SELECT workflow_annotate(:r, 'null');
+SELECT * FROM workflow_start(definition => one_step(), metadata => '"text"');
+SELECT workflow_define('flow', '[]');
+SELECT * FROM workflow_start(definition => 'null');
+SELECT * FROM workflow_start('flow', definition => one_step());
+SELECT * FROM workflow_start();
+SELECT * FROM workflow_start('flow');
+SELECT * FROM workflow_start(definition => one_step('{"queue": "nowhere"}'));
 SET pg_baton.max_payload_bytes = '1kB';
 SELECT outcome FROM task_create('q', to_jsonb(repeat('x', 1000)));
 SELECT outcome FROM task_create('q', to_jsonb(repeat('x', 1100)));
@@ -109,15 +158,44 @@ SELECT * FROM task_append_event(:t, 'kind', to_jsonb(repeat('x', 1100)));
 SELECT * FROM task_append_events(:t, ARRAY['kind'], ARRAY[to_jsonb(repeat('x', 1100))]);
 SELECT * FROM task_dispatch_successor(:t, 's', 'q', to_jsonb(repeat('x', 1100)));
 SELECT * FROM task_annotate(:t, jsonb_build_object('x', repeat('x', 1100)));
+SELECT * FROM workflow_start(input => to_jsonb(repeat('x', 1100)), definition => one_step());
+SELECT * FROM workflow_start(definition => one_step(), metadata => jsonb_build_object('x', repeat('x', 1100)));
+SELECT workflow_pause(:r, 'by hand', to_jsonb(repeat('x', 1100)));
+SELECT workflow_finalize(:r, 'completed', to_jsonb(repeat('x', 1100)));
+SELECT * FROM workflow_append_event(:r, 'kind', to_jsonb(repeat('x', 1100)));
+SELECT workflow_annotate(:r, jsonb_build_object('x', repeat('x', 1100)));
 \set VERBOSITY verbose
+-- Metadata is measured as it comes to.
+SELECT workflow_annotate(:r, jsonb_build_object('a', repeat('x', 600)));
+\set VERBOSITY sqlstate
+SELECT workflow_annotate(:r, jsonb_build_object('b', repeat('x', 600)));
+\set VERBOSITY verbose
+SELECT workflow_annotate(:r, jsonb_build_object('a', repeat('y', 600)));
+SELECT left(metadata ->> 'a', 1) AS a, metadata ? 'b' AS b FROM workflow_get(:r);
 RESET pg_baton.max_payload_bytes;
 SHOW pg_baton.max_payload_bytes;
 SELECT outcome FROM task_create('q', to_jsonb(repeat('x', 256 * 1024 - 100)));
 SELECT outcome FROM task_create('q', to_jsonb(repeat('x', 256 * 1024)));
 
+-- A definition: 4 MB.
+SELECT workflow_define('flow', one_step(jsonb_build_object('payload', repeat('x', 4 * 1024 * 1024))));
+SELECT * FROM workflow_start(definition => one_step(jsonb_build_object('payload', repeat('x', 4 * 1024 * 1024))));
+
+-- The events of a run's tape; those of the functions themselves are exempt.
+SET pg_baton.max_events_per_task = 4;
+SELECT n, outcome, seq FROM generate_series(1, 2) n, workflow_append_event(:r, 'note' || n, dedup_key => n::text);
+\set VERBOSITY sqlstate
+SELECT * FROM workflow_append_event(:r, 'kind');
+\set VERBOSITY verbose
+SELECT outcome, seq FROM workflow_append_event(:r, 'kind', dedup_key => '1');
+SELECT workflow_resume(:r, 'before');
+RESET pg_baton.max_events_per_task;
+SELECT seq, kind FROM workflow_events(:r);
+
 -- Slot keys that nobody has set.
 SELECT * FROM task_create('q', slot_keys => ARRAY['gpu']);
 SELECT * FROM task_create_many('q', ARRAY['1']::jsonb[], slot_keys => ARRAY['gpu']);
+SELECT workflow_define('flow', one_step('{"slot_keys": ["gpu"]}'));
 SELECT outcome FROM task_create('q', slot_keys => '{}');
 SELECT * FROM task_create('q', slot_keys => ARRAY[NULL]::text[]);
 
@@ -139,6 +217,14 @@ SELECT count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -92233720368547758
 SELECT count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808]) id, task_list(run_id => id);
 SELECT count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808]) token, task_reap_owner('nobody', token);
 SELECT count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808]) id, queue_redrive('q', after_task_id => id);
+SELECT workflow_pause(id, 'c') AS pause, workflow_resume(id, 'c') AS resume, c.outcome AS cancel, workflow_finalize(id, 'failed') AS finalize, workflow_annotate(id, '{}') AS annotate, e.outcome AS append,
+    (SELECT count(*) FROM workflow_get(id)) AS get, (SELECT count(*) FROM workflow_steps(id)) AS steps, (SELECT count(*) FROM workflow_events(id)) AS events, workflow_mermaid(id) IS NULL AS no_graph, count(*)
+FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808, :t]) id, workflow_cancel(id) c, workflow_append_event(id, 'kind') e GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10;
+SELECT count(*) FROM workflow_events(:r, 9223372036854775807);
+SELECT count(*) FROM workflow_events(:r, -9223372036854775808);
+-- A run is no task.
+SELECT c.outcome, h.outcome, a.outcome, e.outcome FROM task_cancel(:r) c, task_heartbeat(:r, 1) h, task_annotate(:r, '{}') a, task_append_event(:r, 'kind') e;
+SELECT (SELECT count(*) FROM task_get(:r)) AS get, (SELECT count(*) FROM task_annotations(:r)) AS annotations;
 
 -- All settings are a superuser's.
 CREATE ROLE regress_user;
@@ -174,6 +260,22 @@ SELECT queue_drop('q');
 ROLLBACK TO s;
 SELECT * FROM baton_purge('0');
 ROLLBACK TO s;
+SELECT workflow_define('flow', one_step());
+ROLLBACK TO s;
+SELECT * FROM workflow_start(definition => one_step());
+ROLLBACK TO s;
+SELECT workflow_pause(:r, 'by hand');
+ROLLBACK TO s;
+SELECT workflow_resume(:r, 'by hand');
+ROLLBACK TO s;
+SELECT * FROM workflow_cancel(:r);
+ROLLBACK TO s;
+SELECT workflow_finalize(:r, 'completed');
+ROLLBACK TO s;
+SELECT workflow_annotate(:r, '{"b": 1}');
+ROLLBACK TO s;
+SELECT * FROM workflow_append_event(:r, 'kind');
+ROLLBACK TO s;
 \set VERBOSITY verbose
 SELECT state FROM task_get(:t);
 SELECT kind FROM task_events(:t);
@@ -181,12 +283,18 @@ SELECT state FROM task_get_by_key('q', 'k');
 SELECT * FROM task_items(1, 'g');
 SELECT count(*) FROM task_list('q', '{running}');
 SELECT count(*) FROM task_annotations(:t);
+SELECT state FROM workflow_get(:r);
+SELECT step, state FROM workflow_steps(:r);
+SELECT count(*) FROM workflow_events(:r);
+SELECT workflow_mermaid(:r) LIKE '%flowchart%' AS drawn;
+SELECT steps, tasks FROM baton.workflow_progress;
 SELECT * FROM baton_check(true);
 COMMIT;
 
 SELECT state, last_seq FROM task_get(:t);
 SELECT left(name, 5) AS name, count(*) FROM baton.task GROUP BY 1 ORDER BY 1;
 SELECT count(*) AS runs FROM baton.run;
+SELECT left(name, 5) AS name, count(*) FROM baton.workflow GROUP BY 1 ORDER BY 1;
 
 -- The number of elements is checked before any is copied; one dimension.
 SELECT * FROM task_heartbeat_many(array_fill(1::bigint, ARRAY[10000000]), '{1}');

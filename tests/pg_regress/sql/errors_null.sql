@@ -38,18 +38,20 @@ END $$;
 -- The arguments that must not be NULL: those without a NULL default.
 SELECT p.proname AS function, a.name AS argument, call_with_null(p.oid, a.n::int) AS answer
 FROM pg_proc p, unnest(p.proargnames) WITH ORDINALITY a (name, n)
-WHERE p.pronamespace = 'public'::regnamespace AND p.proname ~ '^(task|queue|baton)_'
+WHERE p.pronamespace = 'public'::regnamespace AND p.proname ~ '^(task|queue|workflow|baton)_'
   AND a.n <= p.pronargs AND coalesce(pg_get_function_arg_default(p.oid, a.n::int), '') NOT LIKE 'NULL%'
 ORDER BY p.proname COLLATE "C", a.n;
 -- The others may be: none of these is a NULL error.
 SELECT p.proname AS function, a.name AS argument, call_with_null(p.oid, a.n::int) AS answer
 FROM pg_proc p, unnest(p.proargnames) WITH ORDINALITY a (name, n)
-WHERE p.pronamespace = 'public'::regnamespace AND p.proname ~ '^(task|queue|baton)_'
+WHERE p.pronamespace = 'public'::regnamespace AND p.proname ~ '^(task|queue|workflow|baton)_'
   AND a.n <= p.pronargs AND pg_get_function_arg_default(p.oid, a.n::int) LIKE 'NULL%'
   AND call_with_null(p.oid, a.n::int) ~ 'null'
 ORDER BY p.proname COLLATE "C", a.n;
 
 SELECT count(*) AS tasks FROM baton.task;
+SELECT count(*) AS runs FROM baton.run;
+SELECT count(*) AS definitions FROM baton.workflow;
 SELECT name FROM baton.queue;
 
 SELECT * FROM baton_check(true);

@@ -6,6 +6,11 @@ SELECT task_id AS done, lease_token AS l FROM task_acquire_lease('q', 'w') \gset
 SELECT outcome FROM task_finalize(:done, :l, 'completed', '1');
 SELECT task_id AS runs, lease_token AS l FROM task_acquire_lease('q', 'w') \gset
 SELECT outcome FROM task_append_event(:runs, 'note', lease_token => :l);
+SELECT workflow_define('flow', '{"steps": [{"name": "a", "queue": "f"}, {"name": "b", "queue": "f", "needs": ["a"]}]}');
+SELECT queue_create('f');
+SELECT run_id AS run FROM workflow_start('flow') \gset
+SELECT run_id AS over FROM workflow_start('flow') \gset
+SELECT outcome FROM workflow_cancel(:over);
 
 -- Terminal rows, what was asked, the tape.
 UPDATE baton.task_done SET state = 11;
@@ -27,6 +32,15 @@ UPDATE baton.step_count SET remaining = 0;
 UPDATE baton.slot SET holder = NULL;
 DELETE FROM baton.dispatch;
 UPDATE baton.queue SET max_attempts = 1;
+-- Runs.
+UPDATE baton.run SET state = 10, finalized_at = now() WHERE run_id = :run;
+UPDATE baton.run SET input = '1';
+DELETE FROM baton.run WHERE run_id = :over;
+UPDATE baton.step SET state = 10, finalized_at = now();
+DELETE FROM baton.step_batch;
+UPDATE baton.workflow SET definition = '{}';
+DELETE FROM baton.workflow;
+TRUNCATE baton.run, baton.step, baton.workflow;
 TRUNCATE baton.queue, baton.task, baton.task_live, baton.task_done;
 -- Also after a function has raised, in the same session and in the same transaction.
 SELECT * FROM task_create(NULL);
@@ -65,6 +79,19 @@ UPDATE baton.task_done SET finalized_at = NULL;
 UPDATE baton.task_done SET state = 3;
 INSERT INTO baton.event SELECT * FROM baton.event;
 INSERT INTO baton.slot_key VALUES (0, -1, 'negative');
+UPDATE baton.run SET state = 10 WHERE run_id = :run;
+UPDATE baton.run SET state = 0 WHERE run_id = :over;
+UPDATE baton.run SET finalized_at = NULL WHERE run_id = :over;
+UPDATE baton.run SET state = 1 WHERE run_id = :run;
+UPDATE baton.run SET checkpoint = 'here' WHERE run_id = :run;
+UPDATE baton.step SET state = 10 WHERE run_id = :run;
+UPDATE baton.step SET finalized_at = NULL WHERE run_id = :over;
+UPDATE baton.step SET open_shards = -1 WHERE run_id = :run;
+UPDATE baton.step SET successor = 'none' WHERE run_id = :run;
+INSERT INTO baton.step SELECT (jsonb_populate_record(s, '{"step_id": 1000000}')).* FROM baton.step s WHERE run_id = :run;
+UPDATE baton.workflow SET version = NULL;
+UPDATE baton.workflow SET name = NULL;
+INSERT INTO baton.workflow SELECT (jsonb_populate_record(w, '{"workflow_id": 1000000}')).* FROM baton.workflow w;
 \set ON_ERROR_ROLLBACK off
 \set VERBOSITY verbose
 ROLLBACK;
@@ -72,5 +99,7 @@ ROLLBACK;
 -- Nothing has changed.
 SELECT key, state, owner, result FROM unnest(ARRAY['done', 'runs', 'waits']) k, task_get_by_key('q', k);
 SELECT outcome FROM task_finalize(:runs, :l, 'completed');
+SELECT state FROM unnest(ARRAY[:run, :over]) id, workflow_get(id);
+SELECT step, state FROM workflow_steps(:run);
 
 SELECT * FROM baton_check(true);

@@ -115,6 +115,9 @@ SELECT queue_drop('gone');
 SELECT c.outcome FROM task_items(:run, 'g') i, task_cancel(i.task_id) c;
 SELECT queue_drop('gone');
 SELECT c.outcome FROM task_list(run_id => :run, name => 'after') i, task_cancel(i.task_id) c;
+SELECT run_id AS flow FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "r"}, {"name": "b", "queue": "gone", "needs": ["a"]}]}') \gset
+SELECT queue_drop('gone');
+SELECT outcome FROM workflow_cancel(:flow);
 SELECT queue_alter('r', on_final_queue => 'gone', on_final_states => '{failed}');
 SELECT queue_drop('gone');
 SELECT queue_alter('r', on_final_queue => '');
@@ -146,6 +149,7 @@ SELECT * FROM task_create('gone', '1', key => 'ready');
 SELECT * FROM task_create_many('gone', '{1}');
 SELECT * FROM task_create_items('gone', 'g', '{1}'::jsonb[]);
 SELECT * FROM task_create_items('r', 'h', '{1}'::jsonb[], successor => 's', successor_queue => 'gone');
+SELECT * FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "r"}, {"name": "b", "queue": "gone", "needs": ["a"]}]}');
 SELECT * FROM task_acquire_lease('gone', 'w');
 SELECT * FROM task_reap(queue => 'gone');
 SELECT * FROM task_dispatch_successor(:t, 's', 'gone');

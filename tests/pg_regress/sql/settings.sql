@@ -57,7 +57,47 @@ BEGIN
     RETURN QUERY SELECT 37, concat_ws(' ', p.tasks, p.events, p.more) FROM baton_purge('0', 3, q, '{cancelled}') p;
     RETURN QUERY SELECT 38, concat_ws(' ', p.tasks, p.events, p.more) FROM baton_purge('0', 100, q) p;
     RETURN QUERY SELECT 39, count(*)::text FROM task_list(q);
-    RETURN QUERY SELECT 40, count(*)::text FROM baton_check(true);
+    -- A run: paths that compare times and numbers, items with a bound, a checkpoint, a failure that pauses it, a redrive.
+    PERFORM queue_create(q || ' run', lease_ttl => interval '90 seconds', max_attempts => 1);
+    RETURN QUERY SELECT 40, concat_ws(' ', workflow_define(q, d), workflow_define(q, d)) FROM (SELECT replace($d${"on_error": "pause", "max_parallel": 2, "steps": [
+        {"name": "each", "queue": "Q", "with_items": "$.input.items[*] ? (@.at.datetime() < \"2024-03-01T02:00:00+05:45\".datetime())", "max_parallel": 3, "payload": {"n": "$.item.n", "i": "$.item_index", "pi": 3.1400, "all": "$.input.items[*].n"}, "max_runtime": "1 day 02:03:04"},
+        {"name": "ä\\b", "queue": "Q", "needs": ["each"], "if": "$.steps.each.result[*] > 2.5", "payload": "$.steps.each", "checkpoint": "c", "priority": 3},
+        {"name": "never", "queue": "Q", "needs": ["each"], "if": "$.input.items[0].at.datetime() > \"2024-02-29T22:00:00+00:00\".datetime()"},
+        {"name": "alert", "queue": "Q", "needs": ["ä\\b"], "when": "failed"},
+        {"name": "last", "queue": "Q", "needs": ["ä\\b", "never", "alert"], "when": "done"}]}$d$, '"Q"', to_json(q || ' run')::text)::jsonb) w (d);
+    SELECT s.run_id INTO r FROM workflow_start(q, '{"items": [{"n": 1.50, "at": "2024-02-29T21:00:00+01:00"}, {"n": 2, "at": "2024-02-29T23:30:00+00:00"}, {"n": 3e2, "at": "2024-03-01T01:00:00+05:45"}, {"n": 4, "at": "2024-01-01T00:00:00+00:00"}]}', key => 'k') s;
+    RETURN QUERY SELECT 41, concat_ws(' ', s.outcome, s.run_id = r) FROM workflow_start(q, '{"items": []}', key => 'k') s;
+    RETURN QUERY SELECT 42, string_agg(concat_ws(' ', i.item_index, i.state, g.payload), ', ') FROM task_items(r, 'each') i, task_get(i.task_id) g;
+    FOR i IN 1..3 LOOP
+        SELECT array_agg(a.task_id), array_agg(a.lease_token) INTO ids, tokens FROM task_acquire_lease(q || ' run', 'w', max_tasks => 2) a;
+        EXIT WHEN ids IS NULL;
+        RETURN QUERY SELECT 42 + i, string_agg(concat_ws(' ', f.outcome, g.item_index), ', ') FROM unnest(ids, tokens) u (id, token), task_get(u.id) g, task_finalize(u.id, u.token, CASE g.item_index WHEN 1 THEN 'failed' ELSE 'completed' END, g.payload -> 'n') f;
+    END LOOP;
+    RETURN QUERY SELECT 46, concat_ws(' ', g.state, g.checkpoint, g.checkpoint_detail #- '{failed,0,task_id}', g.counts) FROM workflow_get(r) g;
+    RETURN QUERY SELECT 47, string_agg(d.outcome, ', ') FROM task_list(run_id => r, states => '{failed}') l, task_redrive(l.task_id) d;
+    RETURN QUERY SELECT 48, concat_ws(' ', workflow_resume(r, 'c'), workflow_resume(r, 'on_error'));
+    FOR i IN 1..2 LOOP
+        SELECT array_agg(a.task_id), array_agg(a.lease_token) INTO ids, tokens FROM task_acquire_lease(q || ' run', 'w', max_tasks => 2) a;
+        EXIT WHEN ids IS NULL;
+        RETURN QUERY SELECT 48 + i, string_agg(concat_ws(' ', f.outcome, g.item_index), ', ') FROM unnest(ids, tokens) u (id, token), task_get(u.id) g, task_finalize(u.id, u.token, 'completed', g.payload -> 'n') f;
+    END LOOP;
+    RETURN QUERY SELECT 51, concat_ws(' ', g.state, g.checkpoint, g.counts, workflow_resume(r, 'c')) FROM workflow_get(r) g;
+    RETURN QUERY SELECT 52, string_agg(concat_ws(' ', l.name, l.state, g.payload, g.priority), ', ') FROM task_list(run_id => r, states => '{ready,blocked}') l, task_get(l.task_id) g;
+    FOR i IN 1..2 LOOP
+        SELECT array_agg(a.task_id), array_agg(a.lease_token) INTO ids, tokens FROM task_acquire_lease(q || ' run', 'w', max_tasks => 2) a;
+        EXIT WHEN ids IS NULL;
+        RETURN QUERY SELECT 52 + i, string_agg(concat_ws(' ', f.outcome, g.name), ', ') FROM unnest(ids, tokens) u (id, token), task_get(u.id) g, task_finalize(u.id, u.token, 'completed', '1.50') f;
+    END LOOP;
+    RETURN QUERY SELECT 55, string_agg(concat_ws(' ', s.step, s.state, s.needs, s.total, s.completed, s.failed, s.result), ', ') FROM workflow_steps(r) s;
+    RETURN QUERY SELECT 56, string_agg(concat_ws(' ', e.seq, e.kind, e.body - '{name,task_ids}'::text[]), ', ') FROM workflow_events(r) e;
+    RETURN QUERY SELECT 57, concat_ws(' ', g.state, g.counts, g.result, workflow_annotate(r, '{"a": 1.50}')) FROM workflow_get(r) g;
+    RETURN QUERY SELECT 58, string_agg(trim(line), ', ') FROM regexp_split_to_table(workflow_mermaid(r), chr(10)) line WHERE line ~ ':::|--[^-]|-[.]-';
+    RETURN QUERY SELECT 59, concat_ws(' ', p.state, p.version, p.steps, p.steps_ended, p.tasks, p.completed, p.failed, p.cancelled) FROM baton.workflow_progress p WHERE p.run_id = r;
+    SELECT s.run_id INTO r FROM workflow_start(q, '{"items": [{"n": 1, "at": "2024-01-01T00:00:00+00:00"}, {"n": 2, "at": "2024-01-01T00:00:00+00:00"}]}') s;
+    PERFORM task_acquire_lease(q || ' run', 'w');
+    RETURN QUERY SELECT 60, concat_ws(' ', workflow_pause(r, 'by hand', '1.50'), (SELECT c.outcome || ' ' || c.state FROM workflow_cancel(r, 'why') c), (SELECT c.outcome || ' ' || c.state FROM workflow_cancel(r, running => 'force') c));
+    RETURN QUERY SELECT 61, concat_ws(' ', p.tasks, p.events, p.more) FROM baton_purge('0', 100, q || ' run') p;
+    RETURN QUERY SELECT 62, count(*)::text FROM baton_check(true);
 END $$;
 
 CREATE TABLE told AS SELECT 'default'::text AS settings, * FROM story('default settings');

@@ -94,12 +94,69 @@ BEGIN
 END $$;
 SELECT payload FROM task_get_by_key('q', 'in a block');
 
+-- Runs: started, moved on, paused, resumed, called off; and a definition.
+SELECT queue_create('f', lease_ttl => '1 min');
+CREATE FUNCTION seen(run_id bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT concat_ws(' ', g.state, g.checkpoint, g.metadata, g.counts, (SELECT string_agg(s.step || ' ' || s.state, ', ') FROM workflow_steps(run_id) s), (SELECT string_agg(e.seq || ' ' || e.kind, ', ') FROM workflow_events(run_id) e)) FROM workflow_get(run_id) g $$;
+BEGIN;
+SELECT workflow_define('flow', '{"steps": [{"name": "a", "queue": "f"}]}');
+SELECT outcome FROM workflow_start('flow');
+SELECT name FROM task_acquire_lease('f', 'w');
+ROLLBACK;
+SELECT outcome FROM workflow_start('flow');
+SELECT count(*) FROM baton.workflow;
+SELECT name FROM task_acquire_lease('f', 'w');
+SELECT workflow_define('flow', '{"steps": [{"name": "a", "queue": "f"}, {"name": "b", "queue": "f", "needs": ["a"]}]}');
+BEGIN;
+SELECT outcome FROM workflow_start('flow', key => 'k');
+SAVEPOINT s;
+SELECT outcome FROM workflow_start('flow', '1', key => 'k');
+ROLLBACK;
+SELECT outcome, run_id AS r FROM workflow_start('flow', '1', key => 'k') \gset
+BEGIN;
+SELECT workflow_pause(:r, 'here'), workflow_annotate(:r, '{"a": 1}');
+SELECT seen(:r);
+SELECT count(*) FROM task_acquire_lease('f', 'w');
+SAVEPOINT s;
+SELECT workflow_resume(:r, 'here');
+SELECT outcome FROM workflow_append_event(:r, 'note', dedup_key => 'once');
+SELECT seen(:r);
+SELECT count(*) FROM task_acquire_lease('f', 'w');
+ROLLBACK TO s;
+SELECT seen(:r);
+ROLLBACK;
+SELECT seen(:r);
+BEGIN;
+SELECT outcome, state FROM workflow_cancel(:r);
+SELECT seen(:r);
+ROLLBACK;
+SELECT seen(:r);
+BEGIN;
+SELECT f.outcome FROM task_acquire_lease('f', 'w') l, task_finalize(l.task_id, l.lease_token, 'failed') f;
+SELECT seen(:r);
+ROLLBACK;
+BEGIN;
+SAVEPOINT s;
+SELECT f.outcome FROM task_acquire_lease('f', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT name FROM task_acquire_lease('f', 'w');
+ROLLBACK TO s;
+SELECT f.outcome FROM task_acquire_lease('f', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+COMMIT;
+SELECT seen(:r);
+SELECT f.outcome FROM task_acquire_lease('f', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT seen(:r);
+
 -- Each call sees what the ones before it did, also in one statement.
 SELECT c.outcome, a.outcome, s.outcome, f.outcome, again.outcome, e.outcome
 FROM task_create('q', '1') c, task_acquire_lease_by_id(c.task_id, 'w') a, task_start(c.task_id, a.lease_token) s,
      LATERAL (SELECT CASE WHEN s.outcome IS NOT NULL THEN a.lease_token END AS l) started, task_finalize(c.task_id, started.l, 'completed') f,
      LATERAL (SELECT CASE WHEN f.outcome IS NOT NULL THEN a.lease_token END AS l) ended, task_finalize(c.task_id, ended.l, 'completed') again,
      task_append_event(c.task_id, 'late', lease_token => ended.l) e;
+SELECT c.outcome, p.pause, q.resume, x.outcome, again.outcome, e.outcome
+FROM workflow_start('flow', key => 'one statement') c, LATERAL (SELECT workflow_pause(c.run_id, 'here') AS pause) p,
+     LATERAL (SELECT CASE WHEN p.pause IS NOT NULL THEN workflow_resume(c.run_id, 'here') END AS resume) q,
+     LATERAL (SELECT CASE WHEN q.resume IS NOT NULL THEN c.run_id END AS r) resumed, workflow_cancel(resumed.r) x,
+     LATERAL (SELECT CASE WHEN x.outcome IS NOT NULL THEN c.run_id END AS r) ended, workflow_cancel(ended.r) again, workflow_append_event(ended.r, 'late') e;
 
 -- Many in one transaction.
 BEGIN;

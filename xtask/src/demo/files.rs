@@ -64,6 +64,22 @@ impl Input {
         )
     }
 
+    /// Copies the files, numbered in their order, into a directory.
+    pub fn copy_into(&self, directory: &Path) -> Result<Input> {
+        let mut files = Vec::new();
+        for (n, from) in self.files.iter().enumerate() {
+            let mut to = directory.join(format!("{n:04}"));
+            to.set_extension(from.extension().unwrap_or_default());
+            // Not fs::copy: the copy is to be written to, whatever the permissions of the original.
+            fs::read(from)
+                .and_then(|data| fs::write(&to, data))
+                .with_context(|| format!("cannot copy {}", from.display()))?;
+            files.push(to);
+        }
+        let sources = vec![directory.to_path_buf()];
+        Ok(Input { files, sources })
+    }
+
     pub fn paths(&self) -> Vec<&str> {
         self.files
             .iter()

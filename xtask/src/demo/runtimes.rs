@@ -70,6 +70,10 @@ impl Runtimes {
 
     /// The one that folds the report; without Python it is done by the demo itself.
     pub fn folder(&self) -> Option<&Runtime> {
+        self.python()
+    }
+
+    pub fn python(&self) -> Option<&Runtime> {
         self.0
             .iter()
             .find(|runtime| runtime.language == Language::Python)
@@ -92,7 +96,7 @@ impl Runtime {
         }
     }
 
-    /// The command that runs one of the examples: `worker` or `fold`.
+    /// The command that runs one of the examples: `worker`, `fold` or `workflow_worker`.
     pub fn command(&self, example: &str) -> Command {
         let extension = match self.language {
             Language::Python => "py",

@@ -8,16 +8,17 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// One event of a tape.
-struct Event {
-    seq: i64,
-    kind: String,
-    body: Value,
-    seconds: f64,
-    token: Option<i64>,
+pub struct Event {
+    pub seq: i64,
+    pub kind: String,
+    pub body: Value,
+    pub seconds: f64,
+    pub token: Option<i64>,
 }
 
 /// Prints a line per claim and remembers which did not hold.
-struct Claims {
+#[derive(Default)]
+pub struct Claims {
     broken: Vec<&'static str>,
 }
 
@@ -30,7 +31,7 @@ pub fn print(
     trouble: &Trouble,
     fold: i64,
 ) -> Result<()> {
-    let mut claims = Claims { broken: Vec::new() };
+    let mut claims = Claims::default();
     println!("\nSummary");
     tasks(&mut claims, cluster, group, crew)?;
     killed(&mut claims, cluster, crew, trouble)?;
@@ -38,10 +39,7 @@ pub fn print(
     successor(&mut claims, cluster, trouble, fold)?;
     totals(&mut claims, cluster, input, fold)?;
     check(&mut claims, cluster)?;
-    if !claims.broken.is_empty() {
-        bail!("not as it must be: {}", claims.broken.join(", "));
-    }
-    Ok(())
+    claims.end()
 }
 
 fn tasks(claims: &mut Claims, cluster: &Cluster, group: &Group, crew: &Crew) -> Result<()> {
@@ -92,11 +90,15 @@ fn tasks(claims: &mut Claims, cluster: &Cluster, group: &Group, crew: &Crew) -> 
 }
 
 fn killed(claims: &mut Claims, cluster: &Cluster, crew: &Crew, trouble: &Trouble) -> Result<()> {
-    let name = crew.name(trouble.victim);
-    let tape = tape(cluster, trouble.killed)?;
+    done_again(claims, cluster, crew.name(trouble.victim), trouble.killed)
+}
+
+/// The task of a worker that was killed: its lease was lost, and another worker has done it.
+pub fn done_again(claims: &mut Claims, cluster: &Cluster, name: &str, killed: Lease) -> Result<()> {
+    let tape = tape(cluster, &format!("task_events({})", killed.task_id))?;
     let mine = tape
         .iter()
-        .position(|e| e.kind == "leased" && e.token == Some(trouble.killed.token));
+        .position(|e| e.kind == "leased" && e.token == Some(killed.token));
     let lost = tape
         .iter()
         .position(|e| e.kind == "lease_lost" && e.body["owner"] == name);
@@ -111,7 +113,7 @@ fn killed(claims: &mut Claims, cluster: &Cluster, crew: &Crew, trouble: &Trouble
         ended && mine.is_some() && mine < lost && lost < again,
         &format!(
             "{name} died by kill -9 over task {}; the tape of that task:",
-            trouble.killed.task_id
+            killed.task_id
         ),
     );
     show(&tape);
@@ -119,7 +121,7 @@ fn killed(claims: &mut Claims, cluster: &Cluster, crew: &Crew, trouble: &Trouble
 }
 
 fn late(claims: &mut Claims, cluster: &Cluster, crew: &Crew, trouble: &Trouble) -> Result<()> {
-    let tape = tape(cluster, trouble.late)?;
+    let tape = tape(cluster, &format!("task_events({})", trouble.late.task_id))?;
     let last = tape.last().context("a finished task has no event")?;
     let outrun = matches!(trouble.told.as_str(), "lease_lost" | "terminal");
     claims.say(
@@ -160,8 +162,18 @@ fn successor(claims: &mut Claims, cluster: &Cluster, trouble: &Trouble, fold: i6
 
 fn totals(claims: &mut Claims, cluster: &Cluster, input: &Input, fold: i64) -> Result<()> {
     let report = json_row(cluster, &format!("SELECT result FROM task_get({fold})"))?;
+    compare(claims, "folded totals", &report, input)
+}
+
+/// What a report says, and what a direct count of the files says.
+pub fn compare(
+    claims: &mut Claims,
+    claim: &'static str,
+    report: &Value,
+    input: &Input,
+) -> Result<()> {
     let number = |field: &str| report[field].as_u64().unwrap_or(0);
-    let folded = Totals {
+    let reported = Totals {
         files: number("files"),
         bytes: number("bytes"),
         lines: number("lines"),
@@ -170,14 +182,14 @@ fn totals(claims: &mut Claims, cluster: &Cluster, input: &Input, fold: i64) -> R
     };
     let direct = input.count()?;
     claims.say(
-        "folded totals",
-        folded == direct,
+        claim,
+        reported == direct,
         &format!(
             "{} files, {} bytes, {} lines, {} words, digest {:.16}…",
-            folded.files, folded.bytes, folded.lines, folded.words, folded.digest
+            reported.files, reported.bytes, reported.lines, reported.words, reported.digest
         ),
     );
-    if folded == direct {
+    if reported == direct {
         println!("{:24}the same as a direct count of the files", "");
     } else {
         println!("{:24}a direct count of the files says {direct:?}", "");
@@ -185,7 +197,7 @@ fn totals(claims: &mut Claims, cluster: &Cluster, input: &Input, fold: i64) -> R
     Ok(())
 }
 
-fn check(claims: &mut Claims, cluster: &Cluster) -> Result<()> {
+pub fn check(claims: &mut Claims, cluster: &Cluster) -> Result<()> {
     let rows = cluster.psql(
         DATABASE,
         "SELECT json_build_array(invariant, object, object_id, detail) FROM baton_check(true)",
@@ -202,13 +214,13 @@ fn check(claims: &mut Claims, cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn tape(cluster: &Cluster, lease: Lease) -> Result<Vec<Event>> {
+/// A task's tape or a run's: what `task_events(…)` or `workflow_events(…)` returns.
+pub fn tape(cluster: &Cluster, events: &str) -> Result<Vec<Event>> {
     let rows = cluster.psql(
         DATABASE,
         &format!(
-            "SELECT json_build_array(seq, kind, body, extract(epoch FROM at - min(at) OVER ()), lease_token)
-               FROM task_events({}) ORDER BY seq",
-            lease.task_id
+            "SELECT json_build_array(seq, kind, body, extract(epoch FROM at - min(at) OVER ()), to_jsonb(event) -> 'lease_token')
+               FROM {events} AS event ORDER BY seq"
         ),
     )?;
     rows.lines()
@@ -225,7 +237,10 @@ fn tape(cluster: &Cluster, lease: Lease) -> Result<Vec<Event>> {
         .collect()
 }
 
-fn show(tape: &[Event]) {
+pub fn show(tape: &[Event]) {
+    let longest = tape.iter().map(|event| event.kind.len()).max();
+    let wide = longest.unwrap_or_default().max(12);
+    let has_tokens = tape.iter().any(|event| event.token.is_some());
     for event in tape {
         let Event {
             seq, kind, seconds, ..
@@ -233,8 +248,14 @@ fn show(tape: &[Event]) {
         let token = event
             .token
             .map_or(String::new(), |token| format!("token {token}"));
+        // A run's tape has no tokens at all.
+        let token = if has_tokens {
+            format!("{token:12} ")
+        } else {
+            token
+        };
         let body = brief(&event.body);
-        println!("        {seq:>3} {seconds:>7.3} s  {kind:12} {token:12} {body}");
+        println!("        {seq:>3} {seconds:>7.3} s  {kind:wide$} {token}{body}");
     }
 }
 
@@ -255,19 +276,19 @@ fn brief(body: &Value) -> String {
     }
 }
 
-fn json_row(cluster: &Cluster, sql: &str) -> Result<Value> {
+pub fn json_row(cluster: &Cluster, sql: &str) -> Result<Value> {
     let row = cluster.psql(DATABASE, sql)?;
     serde_json::from_str(&row).with_context(|| format!("not a row: {row:?}\nof: {sql}"))
 }
 
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 impl Claims {
-    fn say(&mut self, claim: &'static str, holds: bool, detail: &str) {
+    pub fn say(&mut self, claim: &'static str, holds: bool, detail: &str) {
         println!(
             "  {:3} {claim:18}{detail}",
             if holds { "ok" } else { "NOT" }
@@ -275,5 +296,13 @@ impl Claims {
         if !holds {
             self.broken.push(claim);
         }
+    }
+
+    /// An error that names what does not hold.
+    pub fn end(self) -> Result<()> {
+        if !self.broken.is_empty() {
+            bail!("not as it must be: {}", self.broken.join(", "));
+        }
+        Ok(())
     }
 }

@@ -13,6 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub struct Crew {
+    /// The example that its workers run, the one that folds excepted.
+    example: &'static str,
     env: Vec<(&'static str, String)>,
     output_dir: PathBuf,
     workers: Vec<Worker>,
@@ -36,7 +38,12 @@ struct Worker {
 }
 
 impl Crew {
-    pub fn new(cluster: &Cluster, psql_dir: &Path, scratch: &Path) -> Result<Crew> {
+    pub fn new(
+        example: &'static str,
+        cluster: &Cluster,
+        psql_dir: &Path,
+        scratch: &Path,
+    ) -> Result<Crew> {
         let output_dir = scratch.join("workers");
         let _ = fs::remove_dir_all(&output_dir);
         fs::create_dir_all(&output_dir)?;
@@ -49,19 +56,32 @@ impl Crew {
             std::env::join_paths(path)?.to_string_lossy().into_owned(),
         ));
         Ok(Crew {
+            example,
             env,
             output_dir,
             workers: Vec::new(),
         })
     }
 
-    /// Starts a worker on the queue of files.
+    /// Starts a worker on the queue of files to hash.
     pub fn hire(&mut self, runtime: &Runtime, name: &str, ttl: u32) -> Result<Hand> {
+        self.hire_for(QUEUE, runtime, name, ttl)
+    }
+
+    /// Starts a worker on this queue.
+    pub fn hire_for(
+        &mut self,
+        queue: &str,
+        runtime: &Runtime,
+        name: &str,
+        ttl: u32,
+    ) -> Result<Hand> {
+        let ttl = ttl.to_string();
         self.start(
             runtime,
-            "worker",
+            self.example,
             name,
-            &[("QUEUE", QUEUE), ("TTL", &ttl.to_string())],
+            &[("QUEUE", queue), ("TTL", &ttl)],
         )
     }
 
@@ -77,7 +97,7 @@ impl Crew {
         let name = format!("{}-{name}", runtime.name());
         self.start(
             runtime,
-            "worker",
+            self.example,
             &name,
             &[("QUEUE", QUEUE), ("TTL", &ttl), ("HOLD", &hold)],
         )
