@@ -82,7 +82,7 @@ BEGIN
     -- The bounds of what is made: all payloads together, and what is copied to make them.
     key := 'payload';
     IF with_items IS NOT NULL AND template IS NOT NULL THEN
-        IF places @> '[{"all": true}]' AND jsonb_array_length(found)::bigint * pg_column_size(document) > 64 * max_join_bytes THEN
+        IF places @> '[{"all": true}]' AND jsonb_array_length(found)::bigint * pg_column_size(document) > 8 * max_join_bytes THEN
             verdict := 'failed';
             problem := format('"payload" reads more than its item, %s bytes for each of %s items: too much', pg_column_size(document), jsonb_array_length(found));
             RETURN;

@@ -12,7 +12,7 @@ use crate::pg::datum::{Instant, Jsonb};
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::lease::{self, Due, GivenBack, Locked, Report};
-use crate::store::{run, task};
+use crate::store::{run, step, task};
 use pgrx::datum::Interval;
 
 /// Waits for the lock of a live task; else the state in which it ended, `None` if there is no such task.
@@ -170,6 +170,16 @@ pub fn postpone(
     };
     let state = moved(task.state, event);
     let run_at = lease::end_lease(session, task.task_id, state, how);
+    if state == State::Scheduled
+        && let Some(step_id) = task.place.shard.and(task.place.step_id)
+        && matches!(
+            run::state_of_step(session, step_id),
+            Some(RunState::Failing | RunState::Cancelling)
+        )
+    {
+        // Its run is being called off: it does not wait for its time, but for who looks there next.
+        step::insert_due_step(session, step_id);
+    }
     if state != State::Ready {
         left.push(Left {
             task_id: task.task_id,

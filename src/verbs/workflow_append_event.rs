@@ -64,7 +64,6 @@ fn workflow_append_event(
             ),
         }
     };
-    TableIterator::once(match answer(append()) {
-        (outcome, seq, at, cancel_requested) => (outcome.to_owned(), seq, at, cancel_requested),
-    })
+    let (outcome, seq, at, cancel_requested) = answer(append());
+    TableIterator::once((outcome.to_owned(), seq, at, cancel_requested))
 }

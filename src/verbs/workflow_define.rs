@@ -73,7 +73,7 @@ pub fn checked(session: &Session, definition: Jsonb) -> Checked<Definition> {
                     "step \"{}\": key \"{key}\" has a bad path",
                     step.name
                 ))
-                .detail(format!("{expression}: {why}.")));
+                .detail(format!("The server says of {expression}: {why}.")));
             }
         }
         if let Some(text) = &step.max_runtime {
@@ -94,7 +94,7 @@ fn max_runtime(session: &Session, step: &str, text: &str) -> Checked<()> {
         .detail(why)
     };
     if let Some(why) = workflow::why_not(session, "interval", text) {
-        return Err(bad(format!("{why}.")));
+        return Err(bad(format!("It must be an interval: {why}.")));
     }
     let value = workflow::interval(session, text);
     let allowed = "100 ms to 10 years";

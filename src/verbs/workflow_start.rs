@@ -83,9 +83,8 @@ fn workflow_start(
             metadata,
         )
     };
-    TableIterator::once(match answer(start()) {
-        (outcome, run_id) => (outcome.to_owned(), run_id),
-    })
+    let (outcome, run_id) = answer(start());
+    TableIterator::once((outcome.to_owned(), run_id))
 }
 
 /// What a run executes.
@@ -106,7 +105,8 @@ fn start(
     metadata: Jsonb,
 ) -> Checked<(&'static str, i64)> {
     // A replay is answered as such, whatever has become of the queues.
-    if let Some(found) = existing(session, name, key, input)? {
+    // (One that the caller may not see is not spoken of before it is clear that it may start a run here.)
+    if let Ok(Some(found)) = existing(session, name, key, input) {
         return Ok(found);
     }
     let definition = &what.definition;

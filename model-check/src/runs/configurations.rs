@@ -229,7 +229,25 @@ fn as_built(quick: bool, heard: &Heard) -> Vec<Configuration> {
                     redrive: 1,
                     ..Calls::default()
                 },
-                open,
+                open: 2,
+                batches: &EACH[..4],
+                ..base.clone()
+            },
+        );
+    }
+    if !quick {
+        holds(
+            "a failure pauses the run, three at a time",
+            Runs {
+                steps: HANDLED,
+                on_error: OnError::Pause,
+                fails: &[0],
+                calls: Calls {
+                    pause: 1,
+                    resume: 1,
+                    redrive: 1,
+                    ..Calls::default()
+                },
                 batches: &EACH[..4],
                 ..base.clone()
             },
@@ -246,7 +264,6 @@ fn as_built(quick: bool, heard: &Heard) -> Vec<Configuration> {
                 pause: 1,
                 resume: 1,
                 call_off: 1,
-                cancel: u8::from(!quick),
                 ..Calls::default()
             },
             open,

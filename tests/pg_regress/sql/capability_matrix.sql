@@ -179,10 +179,11 @@ INSERT INTO calls (function, task, call) VALUES
     ('_state_name', '', 'baton._state_name(2::smallint)'),
     ('_capabilities_changed', '', '(SELECT baton._capabilities_changed() IS NULL)'),
     ('_only_the_functions_write', '', '(SELECT baton._only_the_functions_write() IS NULL)'),
-    ('_evaluate', '', '(SELECT baton._evaluate(1, ''{}'', NULL, NULL, NULL, ''[]'', 1, 1) IS NULL)'),
+    ('_evaluate', '', '(SELECT baton._evaluate(1, ''{}'', NULL, NULL, NULL, ''[]'', 1, 1, 1) IS NULL)'),
     ('_fill', '', '(SELECT baton._fill(''1'', ''{}'', ''{}'') IS NULL)'),
     ('_fill_item', '', '(SELECT baton._fill_item(''1'', ''[]'', ''{}'', ''1'', 0) IS NULL)'),
     ('_why_not', '', '(SELECT baton._why_not(''jsonpath'', ''$'') IS NULL)'),
+    ('_interval', '', '(SELECT baton._interval(''1 h'') IS NULL)'),
     ('baton.leases', '', '(SELECT * FROM baton.leases WHERE queue = {queue})'),
     ('baton.queue_stats', '', '(SELECT * FROM baton.queue_stats WHERE queue = {queue})'),
     ('baton.workflow_progress', '', '(SELECT * FROM baton.workflow_progress WHERE name = ''flow of '' || {queue})');
