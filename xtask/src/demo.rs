@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use files::Input;
 use runtimes::Runtimes;
 use std::io::{IsTerminal, Write};
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use workers::{Crew, Hand, Lease};
@@ -74,7 +75,12 @@ pub fn run(args: &[String]) -> Result<()> {
     let runtimes = Runtimes::find(&scratch)?;
     let input = Input::choose(options.files)?;
 
-    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed))?;
+    // `cargo verify` runs both demos in one process, and a process has one handler.
+    static HANDLED: Once = Once::new();
+    let mut handled = Ok(());
+    HANDLED
+        .call_once(|| handled = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)));
+    handled?;
     let mut cluster = Cluster::start(&pg, "demo", &[])?;
     let version = cluster.psql(
         DATABASE,
