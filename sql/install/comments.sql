@@ -84,8 +84,8 @@ purged. What was granted for this queue alone is taken back.
 
 Arguments: `name`.
 
-Errors: 22004, 22023, 42704 (no such queue), 55000 (it holds tasks that have not ended, a group has a successor
-to be dispatched into it, another queue tells it of its ends, or it is `default`).
+Errors: 22004, 22023, 42704 (no such queue), 55000 (it holds tasks that have not ended, a step or successor of a run is
+still to be dispatched into it, others left work in it that task_reap does, another queue tells it of its ends, or it is `default`).
 
 Locks: the queue, against who creates tasks in it: it waits for the transactions that have created some, without keeping
 others from it (each wait is bounded by lock_timeout, all of them by statement_timeout); then who comes waits for it, and finds no queue.$doc$;
@@ -129,13 +129,14 @@ in which they became ready.
 Arguments: `queue`; `owner` (a name for people; it is no fence); `ttl` (100 ms to 24 hours; NULL: the queue's
 lease_ttl); `max_tasks` (1 to 1000).
 
-Returns no row if nothing was claimable, or the queue is paused. (While another transaction that writes stays open, a task may be found
+Returns no row if nothing was claimable, or the queue is paused; none of a run that is paused or called off. (While another transaction that writes stays open, a task may be found
 up to 1 s late.) The token is authority for the outside world once this transaction has committed.
 
 Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
 
 Locks: the tasks, FOR UPDATE SKIP LOCKED: it never waits for a task. It also settles expired leases, at
-most max_tasks + 100, makes scheduled tasks ready that are due, at most 100, and works off what others left.$doc$;
+most max_tasks + 100, works off what others left, at most 100 rows, makes scheduled tasks ready that are due, at most 100, and if the line is
+used up makes tasks of the next items of a wide step, at most 1000: what follows from these is locked as by task_finalize.$doc$;
 REVOKE ALL ON FUNCTION task_acquire_lease FROM PUBLIC;
 
 COMMENT ON FUNCTION task_acquire_lease_by_id IS $doc$Leases one task by its id.
@@ -143,7 +144,7 @@ COMMENT ON FUNCTION task_acquire_lease_by_id IS $doc$Leases one task by its id.
 Arguments: `task_id`; `owner`; `ttl` (100 ms to 24 hours; NULL: the queue's lease_ttl).
 
 Outcomes: `not_found`, `terminal`, `held` (by whom, until when), `not_ready` (scheduled or blocked, or its queue is
-paused), `acquired`. An expired lease may be taken: it counts as lost, unless it was the caller's own; if that was one loss
+paused, or its run paused or called off), `acquired`. An expired lease may be taken: it counts as lost, unless it was the caller's own; if that was one loss
 too many, the task ends and the answer is `terminal`.
 
 Errors: 22004, 22023.
@@ -242,8 +243,8 @@ Outcomes, a row per item: `exists` (same run and name, or same key, and the same
 `exists_with_different_payload` (the items that exist), `created`.
 
 Errors: 22004, 22023 (bad value, no payloads), 42704 (no such queue or run), 54000 (too many or too
-large), 55000 (the run is over, another group of it has that successor, or the group's successor is dispatched
-and the payloads differ).
+large), 55000 (the run is not running: over, paused, failing or being cancelled; another step or successor of it has the group's name or its successor's; or the
+group's successor is dispatched and the payloads differ).
 
 Locks: the run FOR NO KEY UPDATE, with a successor FOR UPDATE, waiting for who moves it on; waits for another transaction that is
 creating the same group.$doc$;
@@ -269,24 +270,24 @@ Arguments: `task_id` (the task that has ended); `successor` (its name, unique in
 further steps of the run that must have ended); `max_attempts` (NULL: the queue's). A task without a run is its
 own group and scope.
 
-Outcomes: `not_found`; `already_dispatched` (the same id again); `run_not_active`; `waiting` (the task, an item of its
+Outcomes: `not_found`; `already_dispatched` (the same id again); `run_not_active` (it is over, failing or being cancelled); `waiting` (the task, an item of its
 group, or one of the steps in needs has not ended, or does not exist; or a group of the run names this successor and has
 not ended); `dispatched`, which waits for its flush: after a crash nobody else is told so either. With it the
 group's counts.
 
 Needs `work` on the task, and `produce` in the queue.
 
-Errors: 22004, 22023, 42501, 42704 (no such queue), 54000, 55000 (a group of the run has that name).
+Errors: 22004, 22023, 42501, 42704 (no such queue), 54000, 55000 (a step of the run has that name).
 
 Locks: the run FOR NO KEY UPDATE, then the steps FOR SHARE, in the order of their ids (without a run the ended task FOR KEY
-SHARE); waits for another transaction that is ending the last item or dispatching the same successor.$doc$;
+SHARE); waits for another transaction that is ending a step of the run, changing the run, or dispatching the same successor.$doc$;
 REVOKE ALL ON FUNCTION task_dispatch_successor FROM PUBLIC;
 
 COMMENT ON FUNCTION task_events IS $doc$A task's tape, in order, a page at a time. Its last event, once the task has ended, is always `final`.
 
 Arguments: `task_id`; `after_seq` (the last seq seen; 0: from the first); `max_events` (1 to 100000).
 
-Event order is commit order: who asks for what comes after the last seq seen never misses an event.
+Event order is commit order: who asks for what comes after the last seq seen never misses an event. (A run's own tape is in workflow_events, not here.)
 
 Errors: 22004, 22023, 54000 (max_events).
 
@@ -300,7 +301,7 @@ exponential backoff with jitter).
 
 Outcomes: `not_found`; `already_finalized`, `already_finalized_differently` (this token ended it); `terminal`;
 `lease_lost`; `finalized` (attempts used up: `failed`; a cancel was requested: `cancelled`); `retry_scheduled` with
-`run_at`. A replay of a call that scheduled a retry repeats its answer.
+`run_at` (in a paused run it may be `blocked` until that is resumed). A replay of a call that scheduled a retry repeats its answer.
 
 Errors: 22004, 22023 (retry_after), 54000 (error too large).
 
@@ -308,7 +309,7 @@ Locks: the task FOR UPDATE, waiting for it; then as task_finalize.$doc$;
 REVOKE ALL ON FUNCTION task_fail_attempt FROM PUBLIC;
 
 COMMENT ON FUNCTION task_finalize IS $doc$Ends a task: its state, its `final` event, the hand-over of its slot, its group's counters and the dispatch of
-a successor are one transition.
+what follows are one transition.
 
 Arguments: `task_id`; `lease_token`; `state` (completed, failed, cancelled or quarantined); `result` and `error` (JSON);
 `reason` (1 to 255 bytes).
@@ -316,11 +317,11 @@ Arguments: `task_id`; `lease_token`; `state` (completed, failed, cancelled or qu
 Outcomes: `not_found`; `already_finalized` (this token ended it with the same values: a replay);
 `already_finalized_differently` (this token, other values); `terminal` (somebody else ended it: `state` tells how);
 `lease_lost`; `finalized`. An expired lease whose token is still the current one may finalize. `dispatched`: the tasks
-this call made ready, at most 100: the next in line for its slot, a successor, what tells of its end (on_final_queue).
+this call made ready, at most 100: the next in line for its slot, a successor, the steps that follow, what tells of its end (on_final_queue).
 
 Errors: 22004, 22023 (state), 54000 (result or error too large).
 
-Locks: the task FOR UPDATE, waiting for it; then slots, counters, step and run, in this order.$doc$;
+Locks: the task FOR UPDATE, waiting for it; then slots, counters, the run (if somebody changes it as a whole, what follows is left for later) and its steps, in this order.$doc$;
 REVOKE ALL ON FUNCTION task_finalize FROM PUBLIC;
 
 COMMENT ON FUNCTION task_finalize_many IS $doc$Ends many tasks, as task_finalize each: one that is refused never stops the others.
@@ -443,10 +444,11 @@ paused at on_error, and before anything has followed from the end of its step), 
 
 Errors: 22004, 42704 (its queue was dropped).
 
-Locks: the ended task FOR KEY SHARE, against a purge; waits for another transaction that redrives it.$doc$;
+Locks: the ended task FOR KEY SHARE, against a purge; waits for another transaction that redrives it. In a run then the run FOR UPDATE,
+waiting for who moves it on, and the task's counter and step.$doc$;
 REVOKE ALL ON FUNCTION task_redrive FROM PUBLIC;
 
-COMMENT ON FUNCTION task_release IS $doc$Gives a lease back unused: the task gets in line again, at once or after a delay. It counts neither as an attempt nor as a
+COMMENT ON FUNCTION task_release IS $doc$Gives a lease back unused: the task gets in line again, at once or after a delay (in a paused run when that is resumed). It counts neither as an attempt nor as a
 loss.
 
 Arguments: `task_id`; `lease_token`; `delay` (0 to 10 years); `unless_started` (leave it alone if task_start was
@@ -517,13 +519,14 @@ another `running`. `cancelled` survives a crash.
 
 Errors: 22004, 22023.
 
-Locks: the run FOR UPDATE, then its tasks in flight FOR UPDATE in the order of their ids, waiting for each; then as
-task_finalize.$doc$;
+Locks: the run FOR UPDATE, then its tasks in flight (with `leave` those that do not run) FOR UPDATE in the order of their ids, waiting for each;
+then as task_finalize.$doc$;
 REVOKE ALL ON FUNCTION workflow_cancel FROM PUBLIC;
 
 COMMENT ON FUNCTION workflow_define IS $doc$Stores a version of a workflow's definition, checked whole; runs that have started keep the version they started with.
 
-Arguments: `name` (1 to 255 bytes); `definition` (see below: steps, on_error, max_parallel; at most 1000 steps, 4 MB).
+Arguments: `name` (1 to 255 bytes); `definition` (JSON: steps, on_error, max_parallel; at most 1000 steps, 1000 paths in the
+payload of each, 4 MB).
 
 Returns the version, from 1: the latest one if that is this very definition.
 
@@ -602,7 +605,8 @@ at once, if what was due leads to another checkpoint, or a task failed meanwhile
 
 Errors: 22004, 22023; 40001 (in a transaction with a fixed snapshot that does not show what is due).
 
-Locks: the run FOR UPDATE, waiting; then its blocked tasks FOR UPDATE, in the order of their ids, waiting; then slot keys.$doc$;
+Locks: the run FOR UPDATE, waiting; then its scheduled and blocked tasks FOR UPDATE, in the order of their ids, waiting; then slot keys, counters and
+steps.$doc$;
 REVOKE ALL ON FUNCTION workflow_resume FROM PUBLIC;
 
 COMMENT ON FUNCTION workflow_start IS $doc$Starts a run: of the latest version of a workflow, or of a definition of its own. What needs nothing is dispatched at
@@ -615,9 +619,11 @@ Outcomes: `exists` (same key, same input), `exists_with_different_input`, `start
 
 Needs `produce` in every queue that the definition names.
 
-Errors: 22004, 22023 (name and definition, or neither; a bad definition), 42501, 42704 (no such workflow or queue), 54000.
+Errors: 22004, 22023 (name and definition, or neither; a bad definition), 42501, 42704 (no such workflow or queue), 54000, 55000 (a run in
+queues of others has the key).
 
-Locks: none beyond the new rows' own; waits for another transaction that starts a run with the same key.$doc$;
+Locks: none beyond the new rows' own, and the row of a queue where a priority is used for the first time; waits for another transaction that
+starts a run with the same key.$doc$;
 REVOKE ALL ON FUNCTION workflow_start FROM PUBLIC;
 
 COMMENT ON FUNCTION workflow_steps IS $doc$Shows the steps of a run, each after those it needs.
@@ -625,7 +631,7 @@ COMMENT ON FUNCTION workflow_steps IS $doc$Shows the steps of a run, each after 
 Arguments: `run_id`.
 
 Returns a row a step in the caller's queues. `state`: waiting, running, completed, failed, cancelled or skipped; `total`: its
-items (1 if it has none); of these `running`, `completed`, `failed`; `result`: of its task, or of its items, in their order,
+items (1 if it has none; 0 before it starts); of these `running`, `completed`, `failed`; `result`: of its task, or of its items, in their order,
 once it has ended.
 
 Errors: 22004.

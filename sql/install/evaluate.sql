@@ -37,6 +37,7 @@ DECLARE
     place jsonb;
     item jsonb;
     payload jsonb;
+    written bigint := pg_column_size(template);
     key text := 'steps';
 BEGIN
     SELECT jsonb_build_object('input', r.input, 'steps', coalesce((
@@ -55,7 +56,7 @@ BEGIN
     verdict := 'run';
     IF condition IS NOT NULL THEN
         key := 'if';
-        found := jsonb_path_query_array_tz(document, condition::jsonpath);
+        SELECT coalesce(jsonb_agg(v), '[]') INTO found FROM (SELECT jsonb_path_query_tz(document, condition::jsonpath) AS v LIMIT 2) f;
         IF found IN ('[false]', '[null]') THEN
             verdict := 'skip';
             RETURN;
@@ -68,13 +69,14 @@ BEGIN
 
     IF with_items IS NOT NULL THEN
         key := 'with_items';
-        found := jsonb_path_query_array_tz(document, with_items::jsonpath);
+        -- Row by row: a path that yields too much is left early, and may be cancelled.
+        SELECT coalesce(jsonb_agg(v), '[]') INTO found FROM (SELECT jsonb_path_query_tz(document, with_items::jsonpath) AS v LIMIT max_items + 1) f;
         IF jsonb_array_length(found) = 1 AND jsonb_typeof(found -> 0) = 'array' THEN
             found := found -> 0;
         END IF;
         IF jsonb_array_length(found) > max_items THEN
             verdict := 'failed';
-            problem := format('"with_items" yields %s items, at most %s are allowed', jsonb_array_length(found), max_items);
+            problem := format('"with_items" yields more than %s items', max_items);
             RETURN;
         END IF;
     END IF;
@@ -82,6 +84,11 @@ BEGIN
     -- The bounds of what is made: all payloads together, and what is copied to make them.
     key := 'payload';
     IF with_items IS NOT NULL AND template IS NOT NULL THEN
+        IF jsonb_array_length(found)::bigint * jsonb_array_length(places) > 1000000 THEN
+            verdict := 'failed';
+            problem := format('"payload" has %s paths for each of %s items: too much', jsonb_array_length(places), jsonb_array_length(found));
+            RETURN;
+        END IF;
         IF places @> '[{"all": true}]' AND jsonb_array_length(found)::bigint * pg_column_size(document) > 8 * max_join_bytes THEN
             verdict := 'failed';
             problem := format('"payload" reads more than its item, %s bytes for each of %s items: too much', pg_column_size(document), jsonb_array_length(found));
@@ -93,6 +100,12 @@ BEGIN
     key := 'payload';
     FOR place IN SELECT value FROM jsonb_array_elements(places) WITH ORDINALITY AS p (value, ordinal) WHERE NOT (value -> 'item')::boolean ORDER BY ordinal LOOP
         template := baton._fill(template, place, document);
+        -- What is still to be filled in may make it smaller by no more than it had at first.
+        IF pg_column_size(template) > max_bytes + written THEN
+            verdict := 'failed';
+            problem := format('"payload" has more than %s bytes', max_bytes);
+            RETURN;
+        END IF;
     END LOOP;
     IF with_items IS NOT NULL AND template IS NOT NULL AND jsonb_array_length(found)::bigint * pg_column_size(template) > max_join_bytes THEN
         verdict := 'failed';
@@ -134,7 +147,7 @@ CREATE FUNCTION baton._fill(template jsonb, place jsonb, document jsonb) RETURNS
 AS $$
     SELECT CASE WHEN place -> 'path' = '[]' THEN v.value
            ELSE jsonb_set(template, ARRAY(SELECT value FROM jsonb_array_elements_text(place -> 'path') WITH ORDINALITY AS p (value, ordinal) ORDER BY ordinal), v.value) END
-    FROM (SELECT jsonb_path_query_array_tz(document, (place ->> 'expression')::jsonpath) AS found) f
+    FROM (SELECT coalesce(jsonb_agg(v), '[]') AS found FROM (SELECT jsonb_path_query_tz(document, (place ->> 'expression')::jsonpath) AS v) q) f
     CROSS JOIN LATERAL (SELECT CASE jsonb_array_length(f.found) WHEN 0 THEN 'null' WHEN 1 THEN f.found -> 0 ELSE f.found END AS value) v
 $$;
 

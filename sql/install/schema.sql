@@ -222,7 +222,7 @@ CREATE TABLE baton.workflow (
 );
 
 -- A run is one execution. Its row is also its gate: who changes the run as a whole locks it FOR UPDATE first,
--- before any of its tasks; who comes from a task tries it last (FOR KEY SHARE), and never waits.
+-- before any of its tasks; who comes from a task tries it (FOR KEY SHARE), and never waits for it.
 CREATE TABLE baton.run (
     run_id             bigint PRIMARY KEY,
     -- NULL: a run without a definition, made by task_create_items.
@@ -299,7 +299,7 @@ CREATE INDEX step_open ON baton.step (run_id) WHERE state < 10;
 CREATE INDEX step_unnoted ON baton.step (run_id) WHERE state >= 10 AND NOT noted;
 
 -- Items of a wide step that are no tasks yet: a batch becomes tasks when those before it are used up. queue_id: by an
--- acquire of that queue; NULL: the step is bounded, and who frees a slot of it makes the next ones.
+-- acquire of that queue; NULL: the step or its run is bounded, and who frees a slot makes the next ones.
 CREATE TABLE baton.step_batch (
     step_id      bigint NOT NULL,
     first_index  int NOT NULL,

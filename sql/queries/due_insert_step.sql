@@ -1,5 +1,5 @@
--- Leaves what follows from where a step is, because its run's gate is closed: to who looks into its queue, or into a queue where
--- something follows it. Takes no lock beyond the new rows' own.
+-- Leaves what follows from where a step is, because its run's gate is closed, or it takes locks that come before those held: to who looks into its queue,
+-- or into a queue where something follows it. Takes no lock beyond the new rows' own.
 INSERT INTO baton.due (due_id, step_id, queue_id)
 SELECT nextval('baton.due_id_seq'), $1, q.queue_id FROM (
     SELECT queue_id FROM baton.step WHERE step_id = $1

@@ -1,4 +1,4 @@
--- A lease ends and the task lives on, locked FOR UPDATE by this transaction: in line again ($2 = 2) blocked
+-- A lease ends and the task lives on, locked FOR UPDATE by this transaction: in line again ($2 = 2), blocked
 -- because its run is paused ($2 = 1, before what was never ready), or scheduled after $5 ($2 = 0). $3: whether the attempt stays counted; $4: whether a loss is counted. $6
 -- is the event (its times in UTC, whatever the caller's time zone), $7 its error; $8: the holder itself gives the lease back. The lease's own event moves from the row to the tape.
 WITH old AS MATERIALIZED (

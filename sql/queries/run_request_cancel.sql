@@ -1,4 +1,4 @@
--- Asks the workers of a run's running tasks to stop; returns how many run. The tasks are locked by this transaction.
+-- With $4 asks the workers of a run's running tasks to stop, each once; returns how many run. Locks those it asks as UPDATE does; this transaction holds them.
 WITH running AS MATERIALIZED (
     SELECT l.task_id, l.cancel_requested_at IS NULL AS new FROM baton.task_live l
     WHERE l.step_id = ANY (ARRAY(SELECT s.step_id FROM baton.step s WHERE s.run_id = $1 AND s.state = 1)) AND l.state = 3

@@ -1,2 +1,2 @@
--- The same for whoever comes from a task: no row if the gate is closed. Locks the run FOR KEY SHARE SKIP LOCKED.
+-- A run, its gate held open by who comes from a task; no row if it is closed. Locks the run FOR KEY SHARE SKIP LOCKED.
 SELECT state FROM baton.run WHERE run_id = $1 FOR KEY SHARE SKIP LOCKED

@@ -1,4 +1,4 @@
--- The slots of a new bounded step, held by its first $2 items, whose ids are $3. Takes no lock beyond the
+-- The $2 slots of a new bounded step or run, the first of them held by the tasks $3. Takes no lock beyond the
 -- new rows' own.
 WITH key AS (
     INSERT INTO baton.slot_key (slot_key, capacity) VALUES ($1, $2)

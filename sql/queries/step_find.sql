@@ -1,5 +1,5 @@
--- A step by its run and name, or by its queue and key; and whether its successor is dispatched. Takes no
--- lock.
+-- A step by its run and name, or by its queue and key; whether a definition says it, and whether its successor is dispatched.
+-- Takes no lock.
 SELECT s.step_id, s.run_id, s.queue_id, s.name, s.defined,
     EXISTS (SELECT FROM baton.dispatch d WHERE d.scope_id = s.run_id AND d.successor = s.successor)
 FROM baton.step s

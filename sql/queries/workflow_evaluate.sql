@@ -1,4 +1,4 @@
--- Whether a step is to run, and with which payloads (its template stands at $5 in the definition $4). Takes no lock.
+-- Whether a step (at the place $4 of the definition $3) is to run, and with which payloads; $5: where the paths of its template are. Takes no lock.
 SELECT e.verdict, e.problem, e.payloads
 FROM baton.workflow w
 CROSS JOIN LATERAL baton._evaluate($1, $2, w.definition #>> ARRAY['steps', $4, 'if'], w.definition #>> ARRAY['steps', $4, 'with_items'],

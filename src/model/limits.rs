@@ -16,6 +16,8 @@ pub const SWEEP: i32 = 100;
 pub const BATCH: i32 = 1_000;
 /// A definition, in the bytes of the stored jsonb value.
 pub const DEFINITION_BYTES: usize = 4 * 1024 * 1024;
+/// Paths in the payload of a step.
+pub const PLACES: usize = 1_000;
 /// Ids named in `dispatched`.
 pub const DISPATCHED: usize = 100;
 /// Tasks removed by one purge.

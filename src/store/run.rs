@@ -91,7 +91,7 @@ pub fn insert(session: &Session, new: &New) -> bool {
     INSERT.with(|s| s.write(session, &args).len() == 1)
 }
 
-/// (run, whether it was started with this input, whether the caller may touch one of its steps' queues)
+/// (run, whether it was started with this input, whether the caller may touch all its steps' queues)
 pub fn by_key(
     session: &Session,
     name: Option<&str>,
@@ -131,7 +131,7 @@ pub fn try_lock(session: &Session, run_id: i64) -> Option<RunState> {
     TRY_LOCK.with(|s| s.write(session, &[run_id.into()]).first(state))
 }
 
-/// The run of a step and what a failure does there, its gate held open; `None` if it is closed.
+/// The run of a step and its state, its gate held open; `None` if it is closed.
 pub fn try_lock_of_step(session: &Session, step_id: i64) -> Option<(i64, RunState)> {
     TRY_LOCK_OF_STEP.with(|s| {
         s.write(session, &[step_id.into()])
@@ -139,14 +139,14 @@ pub fn try_lock_of_step(session: &Session, step_id: i64) -> Option<(i64, RunStat
     })
 }
 
-/// A run that failures of its tasks stop.
+/// A run in which tasks have failed, or something was left to do, and what a failure does there.
 pub struct Stoppable {
     pub run_id: i64,
     pub step_ids: Vec<i64>,
     pub on_error: Option<OnError>,
 }
 
-/// The runs of these steps that have a definition.
+/// The runs of these steps.
 pub fn on_error_of(session: &Session, step_ids: Vec<i64>) -> Vec<Stoppable> {
     ON_ERROR_OF.with(|s| {
         s.write(session, &[step_ids.into()]).all(|row| Stoppable {

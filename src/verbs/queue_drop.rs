@@ -14,8 +14,8 @@ use pgrx::prelude::*;
 ///
 /// Arguments: `name`.
 ///
-/// Errors: 22004, 22023, 42704 (no such queue), 55000 (it holds tasks that have not ended, a group has a successor
-/// to be dispatched into it, another queue tells it of its ends, or it is `default`).
+/// Errors: 22004, 22023, 42704 (no such queue), 55000 (it holds tasks that have not ended, a step or successor of a run is
+/// still to be dispatched into it, others left work in it that task_reap does, another queue tells it of its ends, or it is `default`).
 ///
 /// Locks: the queue, against who creates tasks in it: it waits for the transactions that have created some, without keeping
 /// others from it (each wait is bounded by lock_timeout, all of them by statement_timeout); then who comes waits for it, and finds no queue.

@@ -1,7 +1,7 @@
 //! How a run moves on: what follows when its steps end, when it is started, resumed or cancelled. The model says
 //! which steps run (`model/run.rs`), the definition in what order they are looked at.
 //!
-//! All of it happens with the run's row locked, so that the ends of two steps are looked at one after the other: no join is lost, and
+//! What follows from an end happens with the run's row locked, so that the ends of two steps are looked at one after the other: no join is lost, and
 //! no step is dispatched twice.
 
 use super::advance::{self, DueStep, Left};

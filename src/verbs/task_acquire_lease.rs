@@ -22,13 +22,14 @@ use pgrx::prelude::*;
 /// Arguments: `queue`; `owner` (a name for people; it is no fence); `ttl` (100 ms to 24 hours; NULL: the queue's
 /// lease_ttl); `max_tasks` (1 to 1000).
 ///
-/// Returns no row if nothing was claimable, or the queue is paused. (While another transaction that writes stays open, a task may be found
+/// Returns no row if nothing was claimable, or the queue is paused; none of a run that is paused or called off. (While another transaction that writes stays open, a task may be found
 /// up to 1 s late.) The token is authority for the outside world once this transaction has committed.
 ///
 /// Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
 ///
 /// Locks: the tasks, FOR UPDATE SKIP LOCKED: it never waits for a task. It also settles expired leases, at
-/// most max_tasks + 100, makes scheduled tasks ready that are due, at most 100, and works off what others left.
+/// most max_tasks + 100, works off what others left, at most 100 rows, makes scheduled tasks ready that are due, at most 100, and if the line is
+/// used up makes tasks of the next items of a wide step, at most 1000: what follows from these is locked as by task_finalize.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_acquire_lease(
     queue: Option<Text>,

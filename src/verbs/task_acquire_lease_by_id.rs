@@ -16,7 +16,7 @@ use pgrx::prelude::*;
 /// Arguments: `task_id`; `owner`; `ttl` (100 ms to 24 hours; NULL: the queue's lease_ttl).
 ///
 /// Outcomes: `not_found`, `terminal`, `held` (by whom, until when), `not_ready` (scheduled or blocked, or its queue is
-/// paused), `acquired`. An expired lease may be taken: it counts as lost, unless it was the caller's own; if that was one loss
+/// paused, or its run paused or called off), `acquired`. An expired lease may be taken: it counts as lost, unless it was the caller's own; if that was one loss
 /// too many, the task ends and the answer is `terminal`.
 ///
 /// Errors: 22004, 22023.
@@ -120,13 +120,16 @@ fn acquire(session: &Session, task_id: i64, owner: &str, ttl: Option<Interval>) 
         ttl: ttl.unwrap_or(task.lease_ttl),
         max_runtime: task.max_runtime,
     };
-    let leased = runs::granted(session, lease::lease(session, vec![task_id], &taker))
-        .leased
-        .pop();
-    let Some(leased) = leased else {
+    let mut granted = runs::granted(session, lease::lease(session, vec![task_id], &taker));
+    let Some(leased) = granted.leased.pop() else {
+        let in_line = granted.in_line_again > 0;
         return Answer {
             outcome: "not_ready",
-            state: Some(State::Blocked),
+            state: Some(if in_line {
+                State::Ready
+            } else {
+                State::Blocked
+            }),
             ..Answer::default()
         };
     };

@@ -25,8 +25,8 @@ use serde_json::json;
 /// `exists_with_different_payload` (the items that exist), `created`.
 ///
 /// Errors: 22004, 22023 (bad value, no payloads), 42704 (no such queue or run), 54000 (too many or too
-/// large), 55000 (the run is over, another group of it has that successor, or the group's successor is dispatched
-/// and the payloads differ).
+/// large), 55000 (the run is not running: over, paused, failing or being cancelled; another step or successor of it has the group's name or its successor's; or the
+/// group's successor is dispatched and the payloads differ).
 ///
 /// Locks: the run FOR NO KEY UPDATE, with a successor FOR UPDATE, waiting for who moves it on; waits for another transaction that is
 /// creating the same group.

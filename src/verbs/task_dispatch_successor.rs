@@ -20,17 +20,17 @@ use serde_json::json;
 /// further steps of the run that must have ended); `max_attempts` (NULL: the queue's). A task without a run is its
 /// own group and scope.
 ///
-/// Outcomes: `not_found`; `already_dispatched` (the same id again); `run_not_active`; `waiting` (the task, an item of its
+/// Outcomes: `not_found`; `already_dispatched` (the same id again); `run_not_active` (it is over, failing or being cancelled); `waiting` (the task, an item of its
 /// group, or one of the steps in needs has not ended, or does not exist; or a group of the run names this successor and has
 /// not ended); `dispatched`, which waits for its flush: after a crash nobody else is told so either. With it the
 /// group's counts.
 ///
 /// Needs `work` on the task, and `produce` in the queue.
 ///
-/// Errors: 22004, 22023, 42501, 42704 (no such queue), 54000, 55000 (a group of the run has that name).
+/// Errors: 22004, 22023, 42501, 42704 (no such queue), 54000, 55000 (a step of the run has that name).
 ///
 /// Locks: the run FOR NO KEY UPDATE, then the steps FOR SHARE, in the order of their ids (without a run the ended task FOR KEY
-/// SHARE); waits for another transaction that is ending the last item or dispatching the same successor.
+/// SHARE); waits for another transaction that is ending a step of the run, changing the run, or dispatching the same successor.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_dispatch_successor(
     task_id: Option<i64>,

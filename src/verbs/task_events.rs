@@ -9,7 +9,7 @@ use pgrx::prelude::*;
 ///
 /// Arguments: `task_id`; `after_seq` (the last seq seen; 0: from the first); `max_events` (1 to 100000).
 ///
-/// Event order is commit order: who asks for what comes after the last seq seen never misses an event.
+/// Event order is commit order: who asks for what comes after the last seq seen never misses an event. (A run's own tape is in workflow_events, not here.)
 ///
 /// Errors: 22004, 22023, 54000 (max_events).
 ///

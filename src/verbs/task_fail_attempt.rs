@@ -19,7 +19,7 @@ use pgrx::prelude::*;
 ///
 /// Outcomes: `not_found`; `already_finalized`, `already_finalized_differently` (this token ended it); `terminal`;
 /// `lease_lost`; `finalized` (attempts used up: `failed`; a cancel was requested: `cancelled`); `retry_scheduled` with
-/// `run_at`. A replay of a call that scheduled a retry repeats its answer.
+/// `run_at` (in a paused run it may be `blocked` until that is resumed). A replay of a call that scheduled a retry repeats its answer.
 ///
 /// Errors: 22004, 22023 (retry_after), 54000 (error too large).
 ///

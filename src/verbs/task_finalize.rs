@@ -13,7 +13,7 @@ use crate::store::task;
 use pgrx::prelude::*;
 
 /// Ends a task: its state, its `final` event, the hand-over of its slot, its group's counters and the dispatch of
-/// a successor are one transition.
+/// what follows are one transition.
 ///
 /// Arguments: `task_id`; `lease_token`; `state` (completed, failed, cancelled or quarantined); `result` and `error` (JSON);
 /// `reason` (1 to 255 bytes).
@@ -21,11 +21,11 @@ use pgrx::prelude::*;
 /// Outcomes: `not_found`; `already_finalized` (this token ended it with the same values: a replay);
 /// `already_finalized_differently` (this token, other values); `terminal` (somebody else ended it: `state` tells how);
 /// `lease_lost`; `finalized`. An expired lease whose token is still the current one may finalize. `dispatched`: the tasks
-/// this call made ready, at most 100: the next in line for its slot, a successor, what tells of its end (on_final_queue).
+/// this call made ready, at most 100: the next in line for its slot, a successor, the steps that follow, what tells of its end (on_final_queue).
 ///
 /// Errors: 22004, 22023 (state), 54000 (result or error too large).
 ///
-/// Locks: the task FOR UPDATE, waiting for it; then slots, counters, step and run, in this order.
+/// Locks: the task FOR UPDATE, waiting for it; then slots, counters, the run (if somebody changes it as a whole, what follows is left for later) and its steps, in this order.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_finalize(
     task_id: Option<i64>,

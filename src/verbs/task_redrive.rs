@@ -21,7 +21,8 @@ use pgrx::prelude::*;
 ///
 /// Errors: 22004, 42704 (its queue was dropped).
 ///
-/// Locks: the ended task FOR KEY SHARE, against a purge; waits for another transaction that redrives it.
+/// Locks: the ended task FOR KEY SHARE, against a purge; waits for another transaction that redrives it. In a run then the run FOR UPDATE,
+/// waiting for who moves it on, and the task's counter and step.
 #[pg_extern(volatile, parallel_unsafe)]
 fn task_redrive(
     task_id: Option<i64>,

@@ -11,7 +11,7 @@ use crate::store::lease::{self, GivenBack, Report};
 use crate::store::task;
 use pgrx::prelude::*;
 
-/// Gives a lease back unused: the task gets in line again, at once or after a delay. It counts neither as an attempt nor as a
+/// Gives a lease back unused: the task gets in line again, at once or after a delay (in a paused run when that is resumed). It counts neither as an attempt nor as a
 /// loss.
 ///
 /// Arguments: `task_id`; `lease_token`; `delay` (0 to 10 years); `unless_started` (leave it alone if task_start was

@@ -24,8 +24,8 @@ use serde_json::json;
 ///
 /// Errors: 22004, 22023.
 ///
-/// Locks: the run FOR UPDATE, then its tasks in flight FOR UPDATE in the order of their ids, waiting for each; then as
-/// task_finalize.
+/// Locks: the run FOR UPDATE, then its tasks in flight (with `leave` those that do not run) FOR UPDATE in the order of their ids, waiting for each;
+/// then as task_finalize.
 #[pg_extern(volatile, parallel_unsafe)]
 fn workflow_cancel(
     run_id: Option<i64>,

@@ -11,7 +11,8 @@ use pgrx::prelude::*;
 
 /// Stores a version of a workflow's definition, checked whole; runs that have started keep the version they started with.
 ///
-/// Arguments: `name` (1 to 255 bytes); `definition` (see below: steps, on_error, max_parallel; at most 1000 steps, 4 MB).
+/// Arguments: `name` (1 to 255 bytes); `definition` (JSON: steps, on_error, max_parallel; at most 1000 steps, 1000 paths in the
+/// payload of each, 4 MB).
 ///
 /// Returns the version, from 1: the latest one if that is this very definition.
 ///
@@ -67,6 +68,17 @@ pub fn checked(session: &Session, definition: Jsonb) -> Checked<Definition> {
         }
     })?;
     for step in &read.steps {
+        let places = step
+            .payload
+            .as_ref()
+            .map_or(0, |template| template.places.len());
+        if places > limits::PLACES {
+            return Err(Misuse::over_limit(format!(
+                "step \"{}\": key \"payload\" has {places} paths",
+                step.name
+            ))
+            .detail(format!("It may have at most {}.", limits::PLACES)));
+        }
         for (key, expression) in step.expressions() {
             if let Some(why) = workflow::why_not(session, "jsonpath", expression) {
                 return Err(Misuse::bad_value(format!(

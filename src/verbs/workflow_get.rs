@@ -49,7 +49,7 @@ fn workflow_get(
 /// Arguments: `run_id`.
 ///
 /// Returns a row a step in the caller's queues. `state`: waiting, running, completed, failed, cancelled or skipped; `total`: its
-/// items (1 if it has none); of these `running`, `completed`, `failed`; `result`: of its task, or of its items, in their order,
+/// items (1 if it has none; 0 before it starts); of these `running`, `completed`, `failed`; `result`: of its task, or of its items, in their order,
 /// once it has ended.
 ///
 /// Errors: 22004.

@@ -66,7 +66,8 @@ fn workflow_pause(
 ///
 /// Errors: 22004, 22023; 40001 (in a transaction with a fixed snapshot that does not show what is due).
 ///
-/// Locks: the run FOR UPDATE, waiting; then its blocked tasks FOR UPDATE, in the order of their ids, waiting; then slot keys.
+/// Locks: the run FOR UPDATE, waiting; then its scheduled and blocked tasks FOR UPDATE, in the order of their ids, waiting; then slot keys, counters and
+/// steps.
 #[pg_extern(volatile, parallel_unsafe)]
 fn workflow_resume(run_id: Option<i64>, checkpoint: Option<Text>) -> String {
     let session = access::verb(c"workflow_resume()", &[Control]);

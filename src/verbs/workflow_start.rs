@@ -28,9 +28,11 @@ use std::rc::Rc;
 ///
 /// Needs `produce` in every queue that the definition names.
 ///
-/// Errors: 22004, 22023 (name and definition, or neither; a bad definition), 42501, 42704 (no such workflow or queue), 54000.
+/// Errors: 22004, 22023 (name and definition, or neither; a bad definition), 42501, 42704 (no such workflow or queue), 54000, 55000 (a run in
+/// queues of others has the key).
 ///
-/// Locks: none beyond the new rows' own; waits for another transaction that starts a run with the same key.
+/// Locks: none beyond the new rows' own, and the row of a queue where a priority is used for the first time; waits for another transaction that
+/// starts a run with the same key.
 #[pg_extern(volatile, parallel_unsafe)]
 fn workflow_start(
     name: default!(Option<Text>, "NULL"),
