@@ -564,7 +564,7 @@ Arguments: `run_id`.
 
 Returns 0 or 1 row. `counts`: its tasks per state, of the states that there are (items of a wide step that are no tasks yet
 count as blocked). `result`: what workflow_finalize was given; in a run with a definition, once it has ended, the results of
-the completed steps that nothing needs, by name.
+the completed steps that nothing needs, by name (NULL if they have more than pg_baton.max_join_bytes together).
 
 Errors: 22004.
 

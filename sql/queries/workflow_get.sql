@@ -1,7 +1,10 @@
 -- A run, if the caller may look at one of its steps' queues ($2): with its tasks per state, and what came of it: what was given at its end, or the
--- results of its last steps, as far as they are in the caller's queues. Takes no lock.
+-- results of its last steps, as far as they are in the caller's queues, and have no more than $3 bytes together. Takes no lock.
 SELECT r.run_id, r.name, r.version, r.key, r.state, r.checkpoint, r.checkpoint_detail, r.input,
-    coalesce(r.result, CASE WHEN r.state >= 10 AND r.workflow_id IS NOT NULL THEN (
+    coalesce(r.result, CASE WHEN r.state >= 10 AND r.workflow_id IS NOT NULL AND (
+        SELECT coalesce(sum(pg_column_size(jsonb_build_array(d.result))), 0)
+        FROM baton.step s JOIN baton.task t USING (step_id) JOIN baton.task_done d USING (task_id)
+        WHERE s.run_id = r.run_id AND s.state = 10 AND NOT EXISTS (SELECT FROM baton.step n WHERE n.run_id = r.run_id AND s.name = ANY (n.needs))) <= $3 THEN (
         SELECT jsonb_object_agg(s.name, CASE WHEN s.with_items THEN coalesce(d.results, '[]') ELSE d.results -> 0 END)
         FROM baton.step s
         CROSS JOIN LATERAL (SELECT jsonb_agg(d.result ORDER BY t.item_index) AS results FROM baton.task t JOIN baton.task_done d USING (task_id) WHERE t.step_id = s.step_id) d

@@ -158,26 +158,30 @@ pub type Shown = (
     Option<Instant>,
 );
 
-pub fn get(session: &Session, run_id: i64) -> Option<Shown> {
+pub fn get(session: &Session, run_id: i64, max_join_bytes: i64) -> Option<Shown> {
+    let args = [
+        run_id.into(),
+        session.queues().into(),
+        max_join_bytes.into(),
+    ];
     GET.with(|s| {
-        s.read(session, &[run_id.into(), session.queues().into()])
-            .first(|row| {
-                (
-                    row.get(),
-                    row.get(),
-                    row.get(),
-                    row.get(),
-                    run_state(row.get()).name().to_owned(),
-                    row.get(),
-                    row.get(),
-                    row.get(),
-                    row.get(),
-                    row.get(),
-                    row.get(),
-                    row.get(),
-                    row.get(),
-                )
-            })
+        s.read(session, &args).first(|row| {
+            (
+                row.get(),
+                row.get(),
+                row.get(),
+                row.get(),
+                run_state(row.get()).name().to_owned(),
+                row.get(),
+                row.get(),
+                row.get(),
+                row.get(),
+                row.get(),
+                row.get(),
+                row.get(),
+                row.get(),
+            )
+        })
     })
 }
 

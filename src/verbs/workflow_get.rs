@@ -2,6 +2,7 @@ use super::access;
 use super::args::{self, Checked, answer};
 use crate::model::limits;
 use crate::pg::datum::{Instant, Jsonb};
+use crate::pg::settings;
 use crate::store::workflow::{self, Event, Shown, ShownStep};
 use pgrx::prelude::*;
 
@@ -11,7 +12,7 @@ use pgrx::prelude::*;
 ///
 /// Returns 0 or 1 row. `counts`: its tasks per state, of the states that there are (items of a wide step that are no tasks yet
 /// count as blocked). `result`: what workflow_finalize was given; in a run with a definition, once it has ended, the results of
-/// the completed steps that nothing needs, by name.
+/// the completed steps that nothing needs, by name (NULL if they have more than pg_baton.max_join_bytes together).
 ///
 /// Errors: 22004.
 ///
@@ -39,7 +40,11 @@ fn workflow_get(
 > {
     let session = access::reader();
     let get = || -> Checked<Option<Shown>> {
-        Ok(workflow::get(&session, args::required("run_id", run_id)?))
+        Ok(workflow::get(
+            &session,
+            args::required("run_id", run_id)?,
+            settings::max_join_bytes(),
+        ))
     };
     TableIterator::new(answer(get()))
 }

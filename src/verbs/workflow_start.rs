@@ -106,19 +106,17 @@ fn start(
     key: Option<&str>,
     metadata: Jsonb,
 ) -> Checked<(&'static str, i64)> {
-    // A replay is answered as such, whatever has become of the queues.
-    // (One that the caller may not see is not spoken of before it is clear that it may start a run here.)
-    if let Ok(Some(found)) = existing(session, name, key, input) {
-        return Ok(found);
-    }
     let definition = &what.definition;
-    let mut queue_ids: BTreeMap<&str, i32> = BTreeMap::new();
-    for step in &definition.steps {
-        if !queue_ids.contains_key(step.queue.as_str()) {
-            let queue = queues::writable(session, &step.queue)?;
-            queue_ids.insert(&step.queue, queue.queue_id);
+    let queue_ids = match queues_of(session, definition) {
+        Ok(queue_ids) => queue_ids,
+        // A replay is answered as such, whatever has become of the queues. (A run that the caller may not see is not spoken of.)
+        Err(misuse) => {
+            return match existing(session, name, key, input) {
+                Ok(Some(found)) => Ok(found),
+                _ => Err(misuse),
+            };
         }
-    }
+    };
     use_lanes(session, definition, &queue_ids);
     let run_id = step::next_id(session);
     let workflow_id = match what.version {
@@ -178,6 +176,18 @@ fn start(
     moving.look_at_all = true;
     moving.go();
     Ok(("started", run_id))
+}
+
+/// The queues that a definition names, held.
+fn queues_of<'a>(session: &Session, definition: &'a Definition) -> Checked<BTreeMap<&'a str, i32>> {
+    let mut queue_ids = BTreeMap::new();
+    for step in &definition.steps {
+        if !queue_ids.contains_key(step.queue.as_str()) {
+            let queue = queues::writable(session, &step.queue)?;
+            queue_ids.insert(step.queue.as_str(), queue.queue_id);
+        }
+    }
+    Ok(queue_ids)
 }
 
 /// Notes the priorities of all steps now, queue by queue: who dispatches one, with a run in its hands, waits for nobody.

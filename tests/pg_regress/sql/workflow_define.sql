@@ -74,6 +74,7 @@ SELECT define('{"name": "c", "when": "failed"}');
 SELECT define('{"name": "c", "if": true}');
 SELECT define('{"name": "c", "if": "$.input ="}');
 SELECT define('{"name": "c", "with_items": ["$.input"]}');
+SELECT define('{"name": "c", "if": "$.input.**.a.** == 1"}');
 SELECT define('{"name": "c", "with_items": "input"}');
 SELECT define('{"name": "c", "payload": {"a": [{"b": "$.input["}]}}');
 SELECT define('{"name": "c", "payload": "$."}');
