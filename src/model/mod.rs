@@ -9,6 +9,7 @@ pub mod ending;
 pub mod limits;
 pub mod mermaid;
 pub mod outcome;
+pub mod reads;
 pub mod run;
 pub mod state;
 pub mod transition;

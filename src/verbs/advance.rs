@@ -4,6 +4,7 @@
 //! Lock order, over the whole batch: own tasks (locked by the verb, by id) → slot keys → counters → runs, each with its
 //! steps. Tasks that are not the verb's own are taken with SKIP LOCKED only. See docs/locking.md.
 
+use super::items;
 use super::runs::{self, Failure, Sequel};
 use crate::model::run::{RunState, StepState, step_end};
 use crate::model::state::State;
@@ -108,10 +109,10 @@ fn advance(
         dispatched.extend(runs::move_on(session, run_id, sequel));
     }
     for step_id in due {
-        dispatched.extend(runs::next_batch_if_dry(session, step_id));
+        dispatched.extend(items::next_batch_if_dry(session, step_id));
     }
     for slot_key in dry {
-        dispatched.extend(runs::next_batch_of_key(session, slot_key));
+        dispatched.extend(items::next_batch_of_key(session, slot_key));
     }
     dispatched.extend(tell(session, left));
     dispatched

@@ -4,6 +4,8 @@
 mod access;
 mod advance;
 mod args;
+mod granted;
+mod items;
 mod overdue;
 mod queues;
 mod runs;

@@ -5,6 +5,7 @@
 //! no step is dispatched twice.
 
 use super::advance::{self, DueStep, Left};
+use super::items;
 use crate::model::definition::{Definition, Step};
 use crate::model::limits;
 use crate::model::run::{
@@ -14,12 +15,10 @@ use crate::model::state::State;
 use crate::pg::datum::{Jsonb, JsonbArray};
 use crate::pg::session::Session;
 use crate::pg::{lock, settings, xact};
-use crate::store::lease::{self, Leased};
 use crate::store::run::{self, Held};
-use crate::store::step::{self, Forgotten, Items, NewStep, NewSuccessor, Spec, StepRow, Unnoted};
+use crate::store::slot;
+use crate::store::step::{self, Forgotten, NewStep, NewSuccessor, StepRow, Unnoted};
 use crate::store::workflow::{self, Evaluate};
-use crate::store::{queue, slot};
-use pgrx::datum::Interval;
 use serde_json::json;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -447,7 +446,7 @@ impl<'a> Moving<'a> {
             return Some((StepState::Completed, None));
         }
         let of_run = definition.max_parallel;
-        let made = create_tasks(
+        let made = items::create(
             self.session,
             &self.run,
             step,
@@ -558,242 +557,6 @@ fn places(step: &Step) -> String {
         })
         .collect();
     serde_json::Value::Array(places).to_string()
-}
-
-/// Makes the tasks of a step that starts; returns those that are ready.
-fn create_tasks(
-    session: &Session,
-    run: &Held,
-    step: &Step,
-    step_id: i64,
-    queue_id: i32,
-    payloads: JsonbArray,
-    of_run: Option<i32>,
-) -> Vec<i64> {
-    let total = payloads.len() as i32;
-    let shards = limits::shards(payloads.len());
-    let bound = step.max_parallel.filter(|max| *max < total);
-    let spec = spec(
-        session,
-        run,
-        step,
-        step_id,
-        queue_id,
-        bound.is_some(),
-        shards,
-    );
-    step::dispatch(session, step_id, total, shards);
-    if let Some(capacity) = bound {
-        slot::insert(session, step_id, capacity, Vec::new());
-    }
-    if total <= limits::BATCH {
-        return insert_items(session, &spec, payloads, 0);
-    }
-    let by_acquire = spec.slot_key.is_none().then_some(queue_id);
-    step::insert_batches(session, step_id, payloads, limits::BATCH, by_acquire);
-    // As many as may be ready at once; the others follow as these end.
-    let mut ready = Vec::new();
-    let at_once = bound.or(of_run).unwrap_or(1);
-    for _ in 0..=(at_once - 1) / limits::BATCH {
-        if let Some((first_index, payloads)) = step::take_batch(session, step_id) {
-            ready.extend(insert_items(session, &spec, payloads, first_index));
-        }
-    }
-    ready
-}
-
-fn spec(
-    session: &Session,
-    run: &Held,
-    step: &Step,
-    step_id: i64,
-    queue_id: i32,
-    bounded: bool,
-    shards: i16,
-) -> Spec {
-    lock::hold_queue(queue_id);
-    let queue = queue::by_id(session, queue_id);
-    let own = bounded.then_some(step_id);
-    Spec {
-        run_id: run.run_id,
-        step_id,
-        queue_id,
-        name: step.name.clone(),
-        max_attempts: step.max_attempts.unwrap_or(queue.max_attempts),
-        priority: step.priority,
-        max_runtime: step.max_runtime.as_deref().map(|text| {
-            Interval::from_micros(workflow::interval(session, text).as_micros() as i64)
-        }),
-        slot_key: own.or(run.slot_key),
-        run_slot_key: own.and(run.slot_key),
-        shards,
-    }
-}
-
-fn insert_items(
-    session: &Session,
-    spec: &Spec,
-    payloads: JsonbArray,
-    first_index: i32,
-) -> Vec<i64> {
-    let items = |ready, waits_for| {
-        let items = Items {
-            payloads,
-            first_index,
-            ready,
-            waits_for,
-        };
-        step::insert_items(session, spec, items)
-    };
-    match spec.slot_key {
-        None => items(payloads.len() as i32, None)
-            .into_iter()
-            .map(|(_, task_id, _)| task_id)
-            .collect(),
-        Some(slot_key) => advance::line_up(session, slot_key, spec.queue_id, || {
-            items(0, Some(slot_key));
-        }),
-    }
-}
-
-/// Nobody waits for the key any more: the next items of the step, or of a step of the run, become tasks.
-pub fn next_batch_of_key(session: &Session, slot_key: i64) -> Vec<i64> {
-    step::batches_of_key(session, slot_key)
-        .map_or_else(Vec::new, |step_id| next_batch(session, step_id))
-}
-
-/// The same for one step, if it is bounded and has a free slot that nobody waits for.
-pub fn next_batch_if_dry(session: &Session, step_id: i64) -> Vec<i64> {
-    match step::key_of_batches(session, step_id) {
-        Some(slot_key)
-            if slot::has_free(session, slot_key) && !slot::waiter_exists(session, slot_key) =>
-        {
-            next_batch(session, step_id)
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// The next items of a step become tasks; returns those made ready. If the run's gate is closed, or it does not go on, they
-/// wait for what comes of that.
-pub fn next_batch(session: &Session, step_id: i64) -> Vec<i64> {
-    let Some((run_id, state)) = run::try_lock_of_step(session, step_id) else {
-        step::insert_due_step(session, step_id);
-        return Vec::new();
-    };
-    let (Some(run), Some(standing)) =
-        (run::seen(session, run_id), step::standing(session, step_id))
-    else {
-        return Vec::new();
-    };
-    let goes_on = match state {
-        RunState::Running => true,
-        RunState::Failing => standing.survives,
-        _ => false,
-    };
-    let Some(workflow_id) = run.workflow_id.filter(|_| goes_on) else {
-        return Vec::new();
-    };
-    let definition = definition(session, workflow_id);
-    let Some(step) = definition
-        .steps
-        .iter()
-        .find(|step| step.name == standing.name)
-    else {
-        return Vec::new();
-    };
-    let Some((first_index, payloads)) = step::take_batch(session, step_id) else {
-        return Vec::new();
-    };
-    xact::force_id();
-    let spec = spec(
-        session,
-        &run,
-        step,
-        step_id,
-        standing.queue_id,
-        standing.bounded,
-        standing.shards,
-    );
-    insert_items(session, &spec, payloads, first_index)
-}
-
-/// What became of leases that this transaction has just granted.
-pub struct Granted {
-    pub leased: Vec<Leased>,
-    pub blocked: usize,
-    pub in_line_again: usize,
-}
-
-/// Takes back leases that must not be: a task of a run that was paused is blocked instead, one of a run that is being called off
-/// waits for its end. (Who pauses a run blocks what it finds in line, and waits for nobody; this is where the rest is found.)
-pub fn granted(session: &Session, mut leased: Vec<Leased>) -> Granted {
-    let (mut paused, mut called_off, mut in_line_again) = (Vec::new(), Vec::new(), Vec::new());
-    leased.retain(|task| {
-        match standing_of_lease(session, task) {
-            Standing::Stands => return true,
-            Standing::Paused => paused.push(task.task_id),
-            Standing::CalledOff => called_off.push(task.task_id),
-            Standing::Unknown => in_line_again.push(task.task_id),
-        }
-        false
-    });
-    let steps: BTreeSet<i64> = called_off
-        .iter()
-        .filter_map(|task_id| step::of_live_task(session, *task_id))
-        .collect();
-    for step_id in steps {
-        step::insert_due_step(session, step_id);
-    }
-    let granted = Granted {
-        leased,
-        blocked: paused.len() + called_off.len(),
-        in_line_again: in_line_again.len(),
-    };
-    for (task_ids, state) in [
-        (paused.clone(), State::Blocked),
-        (called_off, State::Blocked),
-        (in_line_again, State::Ready),
-    ] {
-        if !task_ids.is_empty() {
-            lease::unlease(session, task_ids, state);
-        }
-    }
-    if !paused.is_empty() {
-        // (One that is called off keeps its slots until it is ended: then they are handed on.)
-        slot::leave(session, paused);
-    }
-    granted
-}
-
-enum Standing {
-    Stands,
-    Paused,
-    CalledOff,
-    /// Its run is paused, or was, and the gate is closed.
-    Unknown,
-}
-
-fn standing_of_lease(session: &Session, task: &Leased) -> Standing {
-    let Some(run_id) = task.run_id else {
-        return Standing::Stands;
-    };
-    let state = if xact::has_fixed_snapshot() {
-        run::state_now(session, run_id)
-    } else {
-        task.run
-    };
-    match state {
-        None | Some(RunState::Running) => Standing::Stands,
-        Some(RunState::Paused) => match run::try_lock(session, run_id) {
-            // Who resumes it waits for this transaction, and sees the task.
-            Some(RunState::Paused) => Standing::Paused,
-            Some(RunState::Running) => Standing::Stands,
-            _ => Standing::Unknown,
-        },
-        Some(RunState::Failing) if step::survives(session, task.task_id) => Standing::Stands,
-        Some(_) => Standing::CalledOff,
-    }
 }
 
 /// Ends what has not started in a run (and with `force` what runs) as cancelled: the tasks, and the items that will never

@@ -2,7 +2,8 @@ use super::access;
 use super::advance::{self, Dues};
 use super::args::{self, Checked, answer};
 use super::overdue::{self, Swept};
-use super::{queues, runs};
+use super::queues;
+use super::{granted, items};
 use crate::model::access::Capability::Work;
 use crate::model::limits;
 use crate::model::state::State;
@@ -120,7 +121,7 @@ fn acquire(
             .map(|task| task.task_id)
             .collect();
         if !again.is_empty() && !paused {
-            tasks = runs::granted(session, lease::lease(session, again, &taker)).leased;
+            tasks = granted::check(session, lease::lease(session, again, &taker)).leased;
         }
     }
     let mut dues = Dues::default();
@@ -138,7 +139,7 @@ fn acquire(
     if open.batches && !paused && (tasks.len() as i32) < max_tasks {
         // The line is used up: the next items of a wide step become tasks.
         if let Some(step_id) = step::batch_of_queue(session, open.queue_id) {
-            runs::next_batch(session, step_id);
+            items::next_batch(session, step_id);
             claim(session, &open, lanes, max_tasks, &taker, &mut tasks);
         }
     }
@@ -164,7 +165,7 @@ fn claim(
                 return;
             }
             let leased = lease::claim(session, open.queue_id, priority, room, taker);
-            let granted = runs::granted(session, leased);
+            let granted = granted::check(session, leased);
             tasks.extend(granted.leased);
             // Some were of runs that are paused: look behind them, unless they are in line again.
             if granted.blocked == 0 || granted.in_line_again > 0 {

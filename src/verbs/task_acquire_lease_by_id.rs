@@ -1,6 +1,7 @@
 use super::access;
 use super::args::{self, Checked, answer};
-use super::{advance, overdue, runs};
+use super::granted;
+use super::{advance, overdue};
 use crate::model::access::Capability::Work;
 use crate::model::ending;
 use crate::model::state::State;
@@ -120,7 +121,7 @@ fn acquire(session: &Session, task_id: i64, owner: &str, ttl: Option<Interval>) 
         ttl: ttl.unwrap_or(task.lease_ttl),
         max_runtime: task.max_runtime,
     };
-    let mut granted = runs::granted(session, lease::lease(session, vec![task_id], &taker));
+    let mut granted = granted::check(session, lease::lease(session, vec![task_id], &taker));
     let Some(leased) = granted.leased.pop() else {
         let in_line = granted.in_line_again > 0;
         return Answer {

@@ -1,6 +1,7 @@
 use super::access;
 use super::advance;
 use super::args::{self, Checked, answer};
+use super::items;
 use super::runs::{self, Moving};
 use crate::model::access::Capability::Control;
 use crate::model::run::{OnError, RunEvent, RunState, StepState, next_run};
@@ -154,7 +155,7 @@ fn line_up(session: &Session, run_id: i64, wait_for_keys: bool) -> Vec<i64> {
     }
     for step in step::of_run(session, run_id, None) {
         if step.state == StepState::Running {
-            ready.extend(runs::next_batch_if_dry(session, step.step_id));
+            ready.extend(items::next_batch_if_dry(session, step.step_id));
         }
     }
     ready
