@@ -12,9 +12,9 @@ mod machine {
     const LEAVES_TO: [(State, &[State]); 10] = {
         use State::*;
         [
-            (Scheduled, &[Ready, Blocked, Cancelled]),
-            (Blocked, &[Ready, Cancelled]),
-            (Ready, &[Running, Blocked, Cancelled]),
+            (Scheduled, &[Ready, Blocked, Compensating, Cancelled]),
+            (Blocked, &[Ready, Compensating, Cancelled]),
+            (Ready, &[Running, Blocked, Compensating, Cancelled]),
             (
                 Running,
                 &[
@@ -62,6 +62,37 @@ mod machine {
         }
     }
 
+    /// A task whose work is undone has ended already: nothing gives it back, leases it, or calls it off.
+    #[test]
+    fn what_is_undone_ends_in_one_of_two_ways() {
+        for event in Event::ALL {
+            let expected = match event {
+                Event::Compensated => Some(State::Compensated),
+                Event::Quarantine => Some(State::Quarantined),
+                _ => None,
+            };
+            assert_eq!(next(State::Compensating, event).ok(), expected, "{event}");
+            let from: Vec<State> = State::ALL
+                .into_iter()
+                .filter(|from| next(*from, event) == Ok(State::Compensated))
+                .collect();
+            let only = match event {
+                Event::Compensated => &[State::Compensating][..],
+                _ => &[],
+            };
+            assert_eq!(from, only, "{event}");
+        }
+    }
+
+    /// Wherever a task can be when its work is to be undone, that can begin: from all that is neither over nor begun.
+    #[test]
+    fn undoing_begins_wherever_a_task_can_be_called_off() {
+        for state in State::ALL {
+            let begins = next(state, Event::Compensate).is_ok();
+            assert_eq!(begins, next(state, Event::Cancel).is_ok(), "{state:?}");
+        }
+    }
+
     #[test]
     fn every_state_but_the_first_ones_is_reached() {
         for state in State::ALL {
@@ -89,6 +120,134 @@ mod machine {
             assert_eq!(next(State::Running, event), Ok(state));
         }
         assert_eq!(transition::ending_in(State::Ready), None);
+    }
+}
+
+mod sagas {
+    use crate::model::ending::{Ending, Lease, OnLost, lost};
+    use crate::model::saga::{Undoing, is_undone, undoing};
+    use crate::model::state::State;
+    use crate::model::transition::{Event, ending_in, next};
+    use proptest::prelude::*;
+
+    #[test]
+    fn failures_cancels_and_lost_leases_are_undone() {
+        use State::*;
+        // Said by its worker, and by others (who cancel, reap, or find the last lease lost).
+        for (state, expected) in [
+            (Scheduled, [false, false]),
+            (Blocked, [false, false]),
+            (Ready, [false, false]),
+            (Running, [false, false]),
+            (Compensating, [false, false]),
+            (Completed, [false, false]),
+            (Failed, [true, true]),
+            (Cancelled, [true, true]),
+            (Compensated, [false, false]),
+            (Quarantined, [false, true]),
+        ] {
+            let found = [true, false].map(|by_worker| is_undone(state, by_worker));
+            assert_eq!(found, expected, "{state:?}");
+        }
+    }
+
+    /// Whoever may end a task so may also have it undone first, wherever it is.
+    #[test]
+    fn what_is_undone_is_an_end_and_can_begin() {
+        for state in State::ALL {
+            for by_worker in [true, false] {
+                if !is_undone(state, by_worker) {
+                    continue;
+                }
+                let end = ending_in(state).expect("it is an end");
+                for from in State::ALL {
+                    if from != State::Compensating && next(from, end).is_ok() {
+                        let begun = next(from, Event::Compensate);
+                        assert_eq!(begun, Ok(State::Compensating), "{from:?}, {end}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_completed_is_followed_by_the_next() {
+        for ended in State::ALL.map(Some).into_iter().chain([None]) {
+            for more in [true, false] {
+                let expected = match ended {
+                    Some(state) if state != State::Completed => Undoing::GaveUp,
+                    _ if more => Undoing::Next,
+                    _ => Undoing::Done,
+                };
+                assert_eq!(undoing(ended, more), expected, "{ended:?}, {more}");
+            }
+        }
+    }
+
+    /// How compensations may end: as any task does, for nobody registers any for them.
+    const ENDS: [State; 4] = [
+        State::Completed,
+        State::Failed,
+        State::Cancelled,
+        State::Quarantined,
+    ];
+
+    /// Runs the compensations of a task, of which each will end as is said; returns which were run, in order, and how the task ends.
+    fn undo(ends: &[State]) -> (Vec<usize>, State) {
+        let mut left: Vec<usize> = (0..ends.len()).collect();
+        let mut ran = Vec::new();
+        loop {
+            let ended = ran.last().map(|number: &usize| ends[*number]);
+            let event = match undoing(ended, !left.is_empty()) {
+                Undoing::Next => {
+                    ran.extend(left.pop());
+                    continue;
+                }
+                Undoing::Done => Event::Compensated,
+                Undoing::GaveUp => Event::Quarantine,
+            };
+            let end = next(State::Compensating, event).expect("a compensating task may end so");
+            return (ran, end);
+        }
+    }
+
+    proptest! {
+        /// G1: last registered first, each once, none beyond one that gave up.
+        #[test]
+        fn what_was_registered_last_is_undone_first(
+            ends in prop::collection::vec(prop_oneof![9 => Just(State::Completed), 1 => prop::sample::select(&ENDS[..])], 0..30),
+        ) {
+            let (ran, end) = undo(&ends);
+            let gave_up = ends.iter().rposition(|state| *state != State::Completed);
+            let first = gave_up.unwrap_or(0);
+            let expected: Vec<usize> = (first..ends.len()).rev().collect();
+            prop_assert_eq!(ran, expected);
+            let expected = if gave_up.is_some() { State::Quarantined } else { State::Compensated };
+            prop_assert_eq!(end, expected);
+        }
+
+        /// However a lease is lost for good, the work that was done under it is undone.
+        #[test]
+        fn an_end_by_a_lost_lease_is_undone(
+            numbers in (1..4i32, 1..4i32, 0..4i32, 1..4i32),
+            flags: [bool; 3],
+            on_lost in prop::sample::select(&OnLost::ALL[..]),
+        ) {
+            let (attempt, max_attempts, lost_leases, max_lost_leases) = numbers;
+            let lease = Lease {
+                attempt,
+                max_attempts,
+                lost_leases,
+                max_lost_leases,
+                started: flags[0],
+                cancel_requested: flags[1],
+                timed_out: flags[2],
+                on_lost,
+            };
+            if let Ending::End { state, .. } = lost(&lease) {
+                prop_assert!(is_undone(state, false), "{state:?}");
+            }
+        }
     }
 }
 
@@ -688,15 +847,16 @@ mod workflows {
         fn a_run_moves_as_is_promised() {
             use RunEvent::*;
             use RunState::*;
-            let asked = [Pause, Resume, Cancel, Fail];
+            let asked = [Pause, Resume, Cancel, Fail, Compensate];
+            let (pause, resume) = (Some(Paused), Some(Running));
+            let (cancel, fail, undo) = (Some(Cancelling), Some(Failing), Some(Compensating));
             for (from, expected) in [
-                (
-                    Running,
-                    [Some(Paused), None, Some(Cancelling), Some(Failing)],
-                ),
-                (Failing, [None, None, Some(Cancelling), None]),
-                (Paused, [None, Some(Running), Some(Cancelling), None]),
-                (Cancelling, [None; 4]),
+                (Running, [pause, None, cancel, fail, undo]),
+                (Failing, [None, None, cancel, None, undo]),
+                (Paused, [None, resume, cancel, None, None]),
+                (Cancelling, [None, None, None, None, undo]),
+                // It is over, but for what is undone: who cancels is told so.
+                (Compensating, [None; 5]),
             ] {
                 assert_eq!(
                     asked.map(|event| next_run(from, event)),
@@ -706,12 +866,14 @@ mod workflows {
             }
             for end in RunState::ALL {
                 let if_terminal = end.is_terminal().then_some(end);
-                let if_cancelled = (end == Cancelled).then_some(end);
+                let if_cancelled = matches!(end, Cancelled | Quarantined).then_some(end);
+                let if_undone = matches!(end, Compensated | Quarantined).then_some(end);
                 for (from, expected) in [
                     (Running, if_terminal),
                     (Failing, if_terminal),
                     (Paused, None),
                     (Cancelling, if_cancelled),
+                    (Compensating, if_undone),
                 ] {
                     assert_eq!(next_run(from, End(end)), expected, "{from:?} → {end:?}");
                 }
@@ -726,10 +888,24 @@ mod workflows {
                 .filter(|state| state.is_terminal())
             {
                 let ends = RunState::ALL.map(End);
-                for event in [Pause, Resume, Cancel, Fail].into_iter().chain(ends) {
+                let asked = [Pause, Resume, Cancel, Fail, Compensate];
+                for event in asked.into_iter().chain(ends) {
                     assert_eq!(next_run(state, event), None, "{state:?} moves on {event:?}");
                 }
             }
+        }
+
+        fn run_events() -> impl Strategy<Value = Vec<RunEvent>> {
+            let end = prop::sample::select(&RunState::ALL[..]).prop_map(RunEvent::End);
+            let event = prop_oneof![
+                2 => Just(RunEvent::Pause),
+                2 => Just(RunEvent::Resume),
+                1 => Just(RunEvent::Cancel),
+                1 => Just(RunEvent::Fail),
+                2 => Just(RunEvent::Compensate),
+                1 => end,
+            ];
+            prop::collection::vec(event, 0..40)
         }
 
         #[test]
@@ -823,6 +999,27 @@ mod workflows {
         }
 
         proptest! {
+            /// Whatever happens to a run, in whatever order: what was called off does not complete, and what is undone is not done again.
+            #[test]
+            fn a_run_that_is_called_off_or_undone_does_not_come_back(events in run_events()) {
+                let (mut state, mut cancelled, mut undone) = (RunState::Running, false, false);
+                for event in events {
+                    let Some(next) = next_run(state, event) else { continue };
+                    prop_assert!(!state.is_terminal(), "{state:?} moves on {event:?}");
+                    let ends = [RunState::Cancelled, RunState::Compensated, RunState::Quarantined];
+                    if cancelled {
+                        let goes_on = [RunState::Compensating].into_iter().chain(ends);
+                        prop_assert!(goes_on.into_iter().any(|on| on == next), "cancelled, then {next:?}");
+                    }
+                    if undone {
+                        prop_assert!(ends[1..].contains(&next), "undone, then {next:?}");
+                    }
+                    cancelled |= next == RunState::Cancelling;
+                    undone |= next == RunState::Compensating;
+                    state = next;
+                }
+            }
+
             /// D3, D1: what is told once about a step or a run stays true, whatever becomes known later.
             #[test]
             fn more_information_changes_no_verdict(states in states(), cancelled: bool) {
@@ -855,7 +1052,7 @@ mod workflows {
 
     mod definitions {
         use super::*;
-        use crate::model::definition::{Compensate, Place};
+        use crate::model::definition::{Compensate, Place, Template};
         use crate::model::limits;
         use crate::model::run::OnError;
 
@@ -879,7 +1076,8 @@ mod workflows {
             };
             let undo = Compensate {
                 queue: "undo".into(),
-                payload: true,
+                payload: Some(Template { places: Vec::new() }),
+                reads: Vec::new(),
             };
             assert_eq!(
                 (fetch.max_attempts, &fetch.compensate),
@@ -957,7 +1155,8 @@ mod workflows {
             assert_eq!(b.slot_keys, ["s", "t"]);
             let default = Compensate {
                 queue: "default".into(),
-                payload: false,
+                payload: None,
+                reads: Vec::new(),
             };
             assert_eq!(b.compensate, Some(default));
             let expressions: Vec<_> = b.expressions().collect();
@@ -994,6 +1193,92 @@ mod workflows {
                     place(&["b", "1", ""], "$.input.b")
                 ]
             );
+        }
+
+        #[test]
+        fn what_undoes_a_step_has_a_template_of_its_own() {
+            let undo = |compensate: Value| {
+                let definition = right(json!([
+                    { "name": "a" },
+                    { "name": "b", "needs": ["a"], "payload": ["$.input"], "compensate": compensate },
+                ]));
+                let b = definition.steps[1].clone();
+                let expressions = b.expressions();
+                let told: Vec<(&str, String)> =
+                    expressions.map(|(key, e)| (key, e.into())).collect();
+                (b.reads, b.compensate.expect("b can be undone"), told)
+            };
+            let payload = ("payload", "$.input".to_string());
+            // Unlike no payload, null is a value.
+            for (compensate, template) in [
+                (json!({}), None),
+                (
+                    json!({ "payload": null }),
+                    Some(Template { places: Vec::new() }),
+                ),
+                (
+                    json!({ "payload": { "what": "b" } }),
+                    Some(Template { places: Vec::new() }),
+                ),
+            ] {
+                let (reads, undo, told) = undo(compensate.clone());
+                assert_eq!(
+                    (undo.payload, undo.reads),
+                    (template, vec![]),
+                    "{compensate}"
+                );
+                assert_eq!(
+                    (reads, told),
+                    (vec![], vec![payload.clone()]),
+                    "{compensate}"
+                );
+            }
+            let (reads, undo, told) = undo(json!({
+                "queue": "undo",
+                "payload": { "of": "$.task.task_id", "was": ["$.steps.a.result", "$.steps.b.result"], "x": "$.input.x" },
+            }));
+            assert_eq!(
+                (undo.queue.as_str(), &undo.reads[..]),
+                ("undo", &[0, 1][..])
+            );
+            // What the step itself reads when it begins is not more for that.
+            assert!(reads.is_empty());
+            let places = undo.payload.expect("there is a payload").places;
+            let places: Vec<(Vec<String>, String)> = places
+                .into_iter()
+                .map(|place| (place.path, place.expression))
+                .collect();
+            let place = |path: &[&str], expression: &str| {
+                (
+                    path.iter().map(|key| key.to_string()).collect(),
+                    expression.to_string(),
+                )
+            };
+            let expected: Vec<(Vec<String>, String)> = vec![
+                place(&["of"], "$.task.task_id"),
+                place(&["was", "0"], "$.steps.a.result"),
+                place(&["was", "1"], "$.steps.b.result"),
+                place(&["x"], "$.input.x"),
+            ];
+            assert_eq!(places, expected);
+            let of_undoing = expected.into_iter().map(|(_, e)| ("compensate", e));
+            let all: Vec<(&str, String)> = [payload].into_iter().chain(of_undoing).collect();
+            assert_eq!(told, all);
+        }
+
+        #[test]
+        fn slot_keys_are_as_many_as_a_task_may_have_and_in_their_order() {
+            let keys: Vec<String> = (0..limits::SLOT_KEYS)
+                .rev()
+                .map(|i| format!("s{i}"))
+                .collect();
+            let definition = right(json!([{ "name": "a", "slot_keys": keys }]));
+            assert_eq!(definition.steps[0].slot_keys, keys);
+            let more = [&keys[..], &["x".to_string()]].concat();
+            let problem = with_steps(json!([{ "name": "a", "slot_keys": more }]));
+            assert!(problem.expect_err("one too many").over_limit);
+            let none = right(json!([{ "name": "a", "slot_keys": [] }]));
+            assert!(none.steps[0].slot_keys.is_empty());
         }
 
         #[test]
@@ -1034,6 +1319,9 @@ mod workflows {
                 "That name is reserved for runs that pause because a task failed.".to_string();
             let ancestors =
                 "It may read the steps that it needs, and those that they need.".to_string();
+            let own_and_ancestors =
+                "It may read its own step, those that it needs, and those that they need."
+                    .to_string();
             let item = "Only the payload of a step with \"with_items\" has an item.".to_string();
             let one_of_priority = "It must be -9 to 9.".to_string();
             for (steps, message, detail) in [
@@ -1071,7 +1359,11 @@ mod workflows {
                 (step("compensate", json!({ "queue": 1 })), "step \"b\": key \"compensate\": key \"queue\" is 1", is_word.clone()),
                 (step("if", json!("$.steps.x.result > 1")), "step \"b\": key \"if\" reads \"x\", which is no step", ancestors.clone()),
                 (step("with_items", json!("$.steps.b.result")), "step \"b\": key \"with_items\" reads \"b\", which the step does not need", ancestors.clone()),
-                (step("payload", json!(["$.steps.a"])), "step \"b\": key \"payload\" reads \"a\", which the step does not need", ancestors),
+                (step("payload", json!(["$.steps.a"])), "step \"b\": key \"payload\" reads \"a\", which the step does not need", ancestors.clone()),
+                (step("compensate", json!({ "payload": { "x": ["$.steps.x"] } })), "step \"b\": key \"compensate\" reads \"x\", which is no step", own_and_ancestors.clone()),
+                (step("compensate", json!({ "payload": "$.steps.a.result" })), "step \"b\": key \"compensate\" reads \"a\", which the step does not need", own_and_ancestors),
+                (step("compensate", json!({ "payload": ["$.item"] })), "step \"b\": key \"compensate\" reads \"$.item\"", "What undoes a task may read \"$.task\": its task_id, item_index, payload and result.".into()),
+                (step("slot_keys", json!("s")), "step \"b\": key \"slot_keys\" is \"s\"", "It must be an array.".into()),
                 (step("payload", json!(["$.item.x"])), "step \"b\": key \"payload\" reads \"$.item\"", item.clone()),
                 (step("if", json!("$.item_index > 0")), "step \"b\": key \"if\" reads \"$.item_index\"", item),
                 (json!([{ "name": "a", "needs": ["b"] }, { "name": "b", "needs": ["a"] }]), "steps need each other in a circle: \"a\", \"b\"", "Each key \"needs\" names the step that follows here, that of the last names the first.".into()),
@@ -1359,6 +1651,59 @@ mod workflows {
             assert!(step("with_items", "$.item").is_err());
         }
 
+        /// The steps that what undoes `d` may read, where d needs c, and c needs a and b.
+        fn undoing_reads(expression: &str) -> Result<Vec<String>, String> {
+            let steps = json!([
+                { "name": "a" },
+                { "name": "b b" },
+                { "name": "c", "needs": ["a", "b b"] },
+                { "name": "elsewhere" },
+                { "name": "d", "needs": ["c"], "if": "$.steps.c.result == 1", "compensate": { "payload": [1, expression] } },
+                { "name": "e", "needs": ["d"] },
+            ]);
+            let definition = with_steps(steps).map_err(|problem| problem.message)?;
+            let steps = &definition.steps;
+            let d = steps
+                .iter()
+                .find(|step| step.name == "d")
+                .expect("d is a step");
+            assert_eq!(names(&definition, &d.reads), ["c"], "{expression}");
+            let undo = d.compensate.as_ref().expect("d can be undone");
+            let read = names(&definition, &undo.reads);
+            Ok(read.into_iter().map(str::to_string).collect())
+        }
+
+        #[test]
+        fn what_undoes_a_step_reads_it_and_what_it_needed() {
+            for (expression, expected) in [
+                ("$.input.x", &[][..]),
+                ("$.task.result", &[]),
+                ("$.task.item_index", &[]),
+                ("$.steps.d.result", &["d"]),
+                ("$.steps.a.result", &["a"]),
+                ("$.steps.\"b b\".result + $.steps.d.x", &["b b", "d"]),
+                ("$.steps.*", &["a", "b b", "c", "d"]),
+                ("$.**.x", &["a", "b b", "c", "d"]),
+                ("$.keyvalue()", &["a", "b b", "c", "d"]),
+            ] {
+                let expected = expected.iter().map(|name| name.to_string()).collect();
+                assert_eq!(undoing_reads(expression), Ok(expected), "{expression}");
+            }
+            for (expression, why) in [
+                ("$.steps.e", "\"e\", which the step does not need"),
+                (
+                    "$.steps.elsewhere",
+                    "\"elsewhere\", which the step does not need",
+                ),
+                ("$.steps.x", "\"x\", which is no step"),
+                ("$.item", "\"$.item\""),
+                ("$.item_index", "\"$.item_index\""),
+            ] {
+                let message = format!("step \"d\": key \"compensate\" reads {why}");
+                assert_eq!(undoing_reads(expression), Err(message), "{expression}");
+            }
+        }
+
         proptest! {
             /// Between tokens there may be anything that counts as space.
             #[test]
@@ -1631,7 +1976,7 @@ mod workflows {
             Ok(())
         }
 
-        const WORDS: [&str; 34] = [
+        const WORDS: [&str; 36] = [
             "steps",
             "on_error",
             "max_parallel",
@@ -1661,6 +2006,8 @@ mod workflows {
             "$.item",
             "$.steps",
             "$.steps.a",
+            "$.task.result",
+            "undo",
             "$.steps.\"b",
             "$.input/*",
             "$.\"\\",
@@ -1733,7 +2080,8 @@ mod workflows {
                     "name": number.to_string(),
                     "needs": graph.steps[*number].0.iter().map(usize::to_string).collect::<Vec<_>>(),
                     "payload": { "x": ["$.steps.\"0\".result", 1] },
-                    "compensate": { "queue": "undo", "payload": null },
+                    "compensate": { "queue": "undo", "payload": ["$.task.result", format!("$.steps.\"{number}\".result")] },
+                    "slot_keys": ["s", "t"],
                     "priority": 3,
                 });
                 let steps: Vec<Value> = graph.written.iter().map(step).collect();

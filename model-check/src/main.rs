@@ -7,6 +7,7 @@ mod lifecycle;
 #[path = "../../src/model/mod.rs"]
 mod model;
 mod runs;
+mod slots;
 mod words;
 
 use check::{Expected, Report};
@@ -71,7 +72,7 @@ struct Check {
 fn check_all(arguments: &Arguments) -> bool {
     let since = Instant::now();
     let (heard_of_lifecycles, heard_of_joins) = (Heard::default(), Heard::default());
-    let heard_of_runs = Heard::default();
+    let (heard_of_runs, heard_of_slots) = (Heard::default(), Heard::default());
     let mut checks = Vec::new();
     for (name, model, expected) in
         lifecycle::configurations::configurations(arguments.quick, &heard_of_lifecycles)
@@ -94,6 +95,12 @@ fn check_all(arguments: &Arguments) -> bool {
     {
         let run = Box::new(move || check::run(&model, expected));
         checks.push((format!("runs: {name}"), expected, run));
+    }
+    for (name, model, expected) in
+        slots::configurations::configurations(arguments.quick, &heard_of_slots)
+    {
+        let run = Box::new(move || check::run(&model, expected));
+        checks.push((format!("slots: {name}"), expected, run));
     }
     let wanted = |name: &str| {
         arguments
@@ -142,6 +149,7 @@ fn check_all(arguments: &Arguments) -> bool {
         );
         table.heard("join", &heard_of_joins, join::configurations::EXPECTED);
         table.heard("runs", &heard_of_runs, runs::configurations::EXPECTED);
+        table.heard("slots", &heard_of_slots, slots::configurations::EXPECTED);
     }
     table.sum(since.elapsed().as_secs_f64())
 }

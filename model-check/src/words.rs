@@ -20,7 +20,7 @@ macro_rules! words {
 }
 
 words! {
-    /// Who answers; `State`, `Join` and `Run` are for what is reached beside answers.
+    /// Who answers; `State`, `Join`, `Run` and `Slots` are for what is reached beside answers.
     Verb {
         AcquireLease = "task_acquire_lease",
         AcquireLeaseById = "task_acquire_lease_by_id",
@@ -39,6 +39,7 @@ words! {
         Crash = "crash",
         Join = "join",
         Run = "run",
+        Slots = "slots",
     }
 }
 
@@ -81,6 +82,17 @@ words! {
         Skipped = "skipped",
         Redriven = "redriven",
         Blocked = "blocked",
+        Taken = "taken",
+        Given = "given",
+        Moved = "in another line",
+        Unsure = "unsure",
+        Late = "looked again",
+        LeftDue = "left for later",
+        Kept = "kept for later",
+        TakenUp = "taken up",
+        Drained = "drained",
+        Full = "all held",
+        Unknown = "changed by others",
     }
 }
 

@@ -123,6 +123,18 @@ Errors: 22004, 22023, 42704 (no such queue).
 Locks: the queue's row.$doc$;
 REVOKE ALL ON FUNCTION queue_resume FROM PUBLIC;
 
+COMMENT ON FUNCTION slot_set IS $doc$Sets how many tasks with a slot key may be at work at once: the key is new, or its capacity is changed while tasks run. What is
+added goes to who is in line at once. Lowering takes nothing from who holds a slot: while more are held than the new capacity, the key drains.
+
+Arguments: `slot_key` (1 to 255 bytes); `capacity` (0 to 100000; 0: its tasks wait).
+
+Needs `operate` in all queues.
+
+Errors: 22004, 22023.
+
+Locks: the key's row, waiting for who sets it, too, uses it for the first time, or takes slots away from it; then slots and those who wait for them, with SKIP LOCKED.$doc$;
+REVOKE ALL ON FUNCTION slot_set FROM PUBLIC;
+
 COMMENT ON FUNCTION task_acquire_lease IS $doc$Leases up to `max_tasks` tasks of a queue: overdue leases first, then the highest priority, then in the order
 in which they became ready.
 
@@ -145,7 +157,7 @@ Arguments: `task_id`; `owner`; `ttl` (100 ms to 24 hours; NULL: the queue's leas
 
 Outcomes: `not_found`, `terminal`, `held` (by whom, until when), `not_ready` (scheduled or blocked, or its queue is
 paused, or its run paused or called off), `acquired`. An expired lease may be taken: it counts as lost, unless it was the caller's own; if that was one loss
-too many, the task ends and the answer is `terminal`.
+too many, the task ends and the answer is `terminal` (`not_ready`, if its work is undone first).
 
 Errors: 22004, 22023.
 
@@ -206,7 +218,8 @@ COMMENT ON FUNCTION task_cancel IS $doc$Calls a task off. What is not running en
 
 Arguments: `task_id`; `reason` (1 to 255 bytes); `force` (end a running task now: its lease is void at once).
 
-Outcomes: `not_found`, `terminal`, `cancelled` (it was not running, or was forced), `cancel_requested` (its
+Outcomes: `not_found`, `terminal`, `compensating` (its work is being undone, or it undoes that of another: it cannot be
+cancelled), `cancelled` (it was not running, or was forced), `compensation_started` (the same, and compensations are registered: they run first), `cancel_requested` (its
 worker is told by heartbeat, event or release; its task_finalize is accepted in any state; if its lease runs out, the task ends
 cancelled). `cancelled` survives a crash, whatever synchronous_commit is; `cancel_requested` as that says.
 
@@ -214,6 +227,18 @@ Errors: 22004, 22023.
 
 Locks: the task FOR UPDATE, waiting for it; then as task_finalize.$doc$;
 REVOKE ALL ON FUNCTION task_cancel FROM PUBLIC;
+
+COMMENT ON FUNCTION task_compensations IS $doc$The ledger of a task: what would undo, undoes or has undone its work, in the order of registration.
+
+Arguments: `task_id`.
+
+Returns a row per registration: its number and name, the task that runs it (NULL: none yet), and `state`: `registered`, or where that task is, or how it
+ended, with its error. Nothing of it is ever taken back, nor changed once that task has ended.
+
+Errors: 22004.
+
+Locks: none; works on a standby.$doc$;
+REVOKE ALL ON FUNCTION task_compensations FROM PUBLIC;
 
 COMMENT ON FUNCTION task_create IS $doc$Creates a task, in line at once or scheduled for later.
 
@@ -300,7 +325,8 @@ Arguments: `task_id`; `lease_token`; `error` (JSON); `retry_after` (0 to 10 year
 exponential backoff with jitter).
 
 Outcomes: `not_found`; `already_finalized`, `already_finalized_differently` (this token ended it); `terminal`;
-`lease_lost`; `finalized` (attempts used up: `failed`; a cancel was requested: `cancelled`); `retry_scheduled` with
+`lease_lost`; `finalized` (attempts used up: `failed`; a cancel was requested: `cancelled`); `compensation_started` (the same, and
+compensations are registered: they run first); `retry_scheduled` with
 `run_at` (in a paused run it may be `blocked` until that is resumed). A replay of a call that scheduled a retry repeats its answer.
 
 Errors: 22004, 22023 (retry_after), 54000 (error too large).
@@ -315,7 +341,8 @@ Arguments: `task_id`; `lease_token`; `state` (completed, failed, cancelled or qu
 `reason` (1 to 255 bytes).
 
 Outcomes: `not_found`; `already_finalized` (this token ended it with the same values: a replay);
-`already_finalized_differently` (this token, other values); `terminal` (somebody else ended it: `state` tells how);
+`already_finalized_differently` (this token, other values); `compensation_started` (it failed or was cancelled, and compensations are
+registered: they run first, and then it ends compensated, or quarantined if one gives up; a replay is answered the same); `terminal` (somebody else ended it: `state` tells how);
 `lease_lost`; `finalized`. An expired lease whose token is still the current one may finalize. `dispatched`: the tasks
 this call made ready, at most 100: the next in line for its slot, a successor, the steps that follow, what tells of its end (on_final_queue).
 
@@ -411,7 +438,8 @@ COMMENT ON FUNCTION task_reap IS $doc$Settles leases that ran out, as acquire do
 
 Arguments: `max_tasks` (1 to 1000); `queue` (NULL: all).
 
-Outcomes, a row per lease that ran out: `requeued`, `failed`, `quarantined`, `cancelled`. It also makes scheduled
+Outcomes, a row per lease that ran out: `requeued`, `failed`, `quarantined`, `cancelled`, `compensating` (it would
+have ended, and its work is undone first). It also makes scheduled
 tasks ready that are due, at most 100 per queue, and works off what others left.
 
 Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
@@ -425,7 +453,7 @@ Arguments: `owner`; `up_to_token` (the highest token that the caller saw: an own
 again, and its new leases have greater tokens); `reason` (of the tasks that end; NULL: the usual one); `max_tasks` (1 to
 1000).
 
-Outcomes, a row per lease: `requeued`, `failed`, `quarantined`, `cancelled`, as task_reap. A lease that another
+Outcomes, a row per lease: `requeued`, `failed`, `quarantined`, `cancelled`, `compensating`, as task_reap. A lease that another
 transaction holds is passed over: call again until there is no row.
 
 Errors: 22004, 22023, 54000 (max_tasks).
@@ -448,13 +476,29 @@ Locks: the ended task FOR KEY SHARE, against a purge; waits for another transact
 waiting for who moves it on, and the task's counter and step.$doc$;
 REVOKE ALL ON FUNCTION task_redrive FROM PUBLIC;
 
+COMMENT ON FUNCTION task_register_compensation IS $doc$Registers what undoes the work that a task has just done. If the task ends failed or cancelled, or loses its last lease, what was registered is run as
+ordinary tasks, one at a time, last registered first, before it ends. In a run, what a completed task has registered is run if the run fails or is cancelled.
+
+Arguments: `task_id`; `lease_token` (the current one, expired or not); `name` (1 to 255 bytes); `queue` (where it is run); `payload` (JSON, at most
+pg_baton.max_payload_bytes).
+
+Outcomes: `not_found`, `terminal`, `lease_lost`, `exists` (the task has one with this name and payload: its number), `registered`. `compensation_no` counts from 1.
+
+Needs `work` on the task, and `work` or `produce` in the queue.
+
+Errors: 22004, 22023, 42704 (no such queue), 54000 (payload too large, or more than 1000 of a task), 55000 (the task itself undoes something).
+
+Locks: the queue, against being dropped; the task FOR UPDATE, waiting for it.$doc$;
+REVOKE ALL ON FUNCTION task_register_compensation FROM PUBLIC;
+
 COMMENT ON FUNCTION task_release IS $doc$Gives a lease back unused: the task gets in line again, at once or after a delay (in a paused run when that is resumed). It counts neither as an attempt nor as a
 loss.
 
 Arguments: `task_id`; `lease_token`; `delay` (0 to 10 years); `unless_started` (leave it alone if task_start was
 called).
 
-Outcomes: `not_found`, `terminal`, `lease_lost`, `cancelled` (a cancel was requested: the task ends), `started`
+Outcomes: `not_found`, `terminal`, `lease_lost`, `cancelled` (a cancel was requested: the task ends), `compensation_started` (the same, and compensations
+are registered: they run first), `started`
 (with unless_started), `released` with `run_at`. A replay repeats the first answer.
 
 Errors: 22004, 22023 (delay).
@@ -513,8 +557,8 @@ COMMENT ON FUNCTION workflow_cancel IS $doc$Calls a run off: what has not starte
 Arguments: `run_id`; `reason` (1 to 255 bytes); `running`: what becomes of the tasks that run: `ask` (their workers are told,
 as by task_cancel), `leave` (they may finish), `force` (they end at once, their leases are void).
 
-Outcomes: `not_found`, `terminal`, `compensating`, `cancelled` (nothing ran, or it was forced: the run has ended),
-`cancel_requested` (it ends with the last task that runs). A run that is being cancelled may be cancelled again, with
+Outcomes: `not_found`, `terminal`, `compensating` (what its tasks did is being undone already), `cancelled` (nothing ran, or it was forced: the run has ended),
+`cancel_requested` (it ends with the last task that runs, or when what its tasks did is undone: `state` tells). A run that is being cancelled may be cancelled again, with
 another `running`. `cancelled` survives a crash.
 
 Errors: 22004, 22023.
@@ -522,6 +566,18 @@ Errors: 22004, 22023.
 Locks: the run FOR UPDATE, then its tasks in flight (with `leave` those that do not run) FOR UPDATE in the order of their ids, waiting for each;
 then as task_finalize.$doc$;
 REVOKE ALL ON FUNCTION workflow_cancel FROM PUBLIC;
+
+COMMENT ON FUNCTION workflow_compensations IS $doc$The ledger of a run: what would undo, undoes or has undone the work of its tasks, in the order of registration.
+
+Arguments: `run_id`.
+
+Returns a row per registration, as task_compensations, with the step and the item whose work it is, the task that did it, and where and with what it would be run
+(`payload` NULL: what the step's definition comes to then).
+
+Errors: 22004.
+
+Locks: none; works on a standby.$doc$;
+REVOKE ALL ON FUNCTION workflow_compensations FROM PUBLIC;
 
 COMMENT ON FUNCTION workflow_define IS $doc$Stores a version of a workflow's definition, checked whole; runs that have started keep the version they started with.
 
@@ -550,8 +606,9 @@ COMMENT ON FUNCTION workflow_finalize IS $doc$Ends a run without a definition, w
 
 Arguments: `run_id`; `state` (completed, failed or cancelled); `result` (JSON).
 
-Outcomes: `not_found`, `already_finalized` (in this state, with this result), `terminal` (it ended otherwise), `tasks_remaining`,
-`finalized`, which survives a crash.
+Outcomes: `not_found`, `already_finalized` (in this state, with this result), `terminal` (it ended otherwise), `compensating` (it was ended otherwise, and is
+being undone), `tasks_remaining`, `compensation_started` (it failed or was cancelled, and what its tasks did is undone before it ends; a replay is answered the
+same), `finalized`. The last two survive a crash.
 
 Errors: 22004, 22023 (state), 54000 (result too large), 55000 (the run has a definition, or is paused).
 
@@ -605,7 +662,7 @@ at once, if what was due leads to another checkpoint, or a task failed meanwhile
 
 Errors: 22004, 22023; 40001 (in a transaction with a fixed snapshot that does not show what is due).
 
-Locks: the run FOR UPDATE, waiting; then its scheduled and blocked tasks FOR UPDATE, in the order of their ids, waiting; then slot keys, counters and
+Locks: the run FOR UPDATE, waiting; then its scheduled and blocked tasks FOR UPDATE, in the order of their ids, waiting; then counters and
 steps.$doc$;
 REVOKE ALL ON FUNCTION workflow_resume FROM PUBLIC;
 

@@ -21,6 +21,22 @@ $$;
 CREATE FUNCTION baton._interval(value text) RETURNS interval LANGUAGE sql STABLE SET intervalstyle = 'postgres'
     AS 'SELECT $1::pg_catalog.interval';
 
+-- What the paths of a run's definition see: its input, and where these steps are and what they have come to.
+CREATE FUNCTION baton._document(run_id bigint, reads text[]) RETURNS jsonb LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object('input', r.input, 'steps', coalesce((
+        SELECT jsonb_object_agg(s.name, jsonb_build_object(
+            'state', CASE s.state WHEN 10 THEN 'completed' WHEN 11 THEN 'failed' WHEN 12 THEN 'cancelled' WHEN 15 THEN 'skipped' END,
+            'result', CASE WHEN s.with_items THEN coalesce(d.results, '[]') ELSE d.results -> 0 END,
+            'error', coalesce(s.error, CASE WHEN NOT s.with_items THEN d.errors -> 0 END)))
+        FROM baton.step s
+        CROSS JOIN LATERAL (
+            SELECT jsonb_agg(d.result ORDER BY t.item_index) AS results, jsonb_agg(d.error ORDER BY t.item_index) FILTER (WHERE NOT s.with_items) AS errors
+            FROM baton.task t JOIN baton.task_done d USING (task_id) WHERE t.step_id = s.step_id) d
+        WHERE s.run_id = r.run_id AND s.name = ANY ($2)), '{}'))
+    FROM baton.run r WHERE r.run_id = $1
+$$;
+
 -- Whether a step whose needs have ended is to run, and with which payloads: one, or one an item.
 --   reads        the steps whose data its paths may read
 --   places       of the template's paths: an array of {path, expression, item: whether it reads the item, all: … and more than that}
@@ -40,18 +56,7 @@ DECLARE
     written bigint := pg_column_size(template);
     key text := 'steps';
 BEGIN
-    SELECT jsonb_build_object('input', r.input, 'steps', coalesce((
-        SELECT jsonb_object_agg(s.name, jsonb_build_object(
-            'state', CASE s.state WHEN 10 THEN 'completed' WHEN 11 THEN 'failed' WHEN 12 THEN 'cancelled' WHEN 15 THEN 'skipped' END,
-            'result', CASE WHEN s.with_items THEN coalesce(d.results, '[]') ELSE d.results -> 0 END,
-            'error', coalesce(s.error, CASE WHEN NOT s.with_items THEN d.errors -> 0 END)))
-        FROM baton.step s
-        CROSS JOIN LATERAL (
-            SELECT jsonb_agg(d.result ORDER BY t.item_index) AS results, jsonb_agg(d.error ORDER BY t.item_index) FILTER (WHERE NOT s.with_items) AS errors
-            FROM baton.task t JOIN baton.task_done d USING (task_id) WHERE t.step_id = s.step_id) d
-        WHERE s.run_id = r.run_id AND s.name = ANY (_evaluate.reads)), '{}'))
-    INTO document
-    FROM baton.run r WHERE r.run_id = _evaluate.run_id;
+    document := baton._document(_evaluate.run_id, reads);
 
     verdict := 'run';
     IF condition IS NOT NULL THEN
@@ -142,6 +147,38 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
+-- The payload of a compensation that a step's definition asks for, of one of its tasks; `problem`: why it has none.
+CREATE FUNCTION baton._compensation(run_id bigint, reads text[], template jsonb, places jsonb, task_id bigint, max_bytes int, OUT problem text, OUT payload jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+DECLARE
+    document jsonb;
+    place jsonb;
+BEGIN
+    payload := coalesce(template, '{}');
+    IF jsonb_array_length(places) > 0 THEN
+        document := baton._document(_compensation.run_id, reads) || (
+            SELECT jsonb_build_object('task', jsonb_build_object('task_id', t.task_id, 'item_index', t.item_index, 'payload', t.payload, 'result', d.result))
+            FROM baton.task t JOIN baton.task_done d USING (task_id) WHERE t.task_id = _compensation.task_id);
+    END IF;
+    FOR place IN SELECT value FROM jsonb_array_elements(places) WITH ORDINALITY AS p (value, ordinal) ORDER BY ordinal LOOP
+        payload := baton._fill(payload, place, document);
+        EXIT WHEN pg_column_size(payload) > 2 * max_bytes + pg_column_size(template);
+    END LOOP;
+    IF pg_column_size(payload) > max_bytes THEN
+        problem := format('"payload" has more than %s bytes', max_bytes);
+        payload := NULL;
+    END IF;
+EXCEPTION WHEN OTHERS THEN
+    -- As in _evaluate.
+    IF left(SQLSTATE, 2) IN ('40', '53', '57', '58') THEN
+        RAISE;
+    END IF;
+    problem := format('"payload": %s', SQLERRM);
+    payload := NULL;
+END
+$$;
+
 -- One path of a template, replaced by what it yields: one value, null for none, an array for several.
 CREATE FUNCTION baton._fill(template jsonb, place jsonb, document jsonb) RETURNS jsonb LANGUAGE sql STABLE
 AS $$
@@ -166,4 +203,4 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION baton._why_not, baton._interval, baton._evaluate, baton._fill, baton._fill_item FROM PUBLIC;
+REVOKE ALL ON FUNCTION baton._why_not, baton._interval, baton._document, baton._evaluate, baton._compensation, baton._fill, baton._fill_item FROM PUBLIC;

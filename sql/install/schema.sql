@@ -47,6 +47,10 @@ CREATE FUNCTION baton._state_name(state smallint) RETURNS text LANGUAGE sql IMMU
         WHEN 10 THEN 'completed' WHEN 11 THEN 'failed' WHEN 12 THEN 'cancelled' WHEN 13 THEN 'compensated' WHEN 14 THEN 'quarantined'
     END$$;
 
+-- Where a compensation is: as its task has ended, or stands.
+CREATE FUNCTION baton._state_name_of_compensation(ended smallint, live smallint) RETURNS text LANGUAGE sql IMMUTABLE
+    AS $$SELECT coalesce(baton._state_name(coalesce(ended, live)), 'registered')$$;
+
 CREATE TABLE baton.queue (
     queue_id         int PRIMARY KEY DEFAULT nextval('baton.queue_id_seq'),
     name             text NOT NULL UNIQUE,
@@ -81,6 +85,8 @@ CREATE TABLE baton.task (
     max_attempts  int NOT NULL,
     item_index    int,
     priority      smallint NOT NULL,
+    -- The keys of which it needs a slot each: its step's, if that has max_parallel, its run's, and those with a name.
+    slot_keys     bigint[],
     name          text,
     key           text,
     payload       jsonb NOT NULL,
@@ -94,12 +100,11 @@ CREATE UNIQUE INDEX task_item ON baton.task (step_id, item_index) WHERE step_id 
 CREATE TABLE baton.task_live (
     task_id              bigint PRIMARY KEY,
     step_id              bigint,
-    -- The keys of which it holds a slot while it is ready or running: its step's, if that has max_parallel, and its
-    -- run's. (A step in a run with max_parallel and none of its own: slot_key is the run's.)
-    slot_key             bigint,
-    run_slot_key         bigint,
-    -- The key whose line it stands in, blocked; a blocked task that waits for none is in a paused run.
+    -- The key whose line it stands in, blocked; a blocked task that waits for none is in a paused run. Less than 0: it came over
+    -- from the line of another key and has kept its place, which may be before where scans of the line begin.
     waits_for            bigint,
+    -- The task or run whose work it undoes.
+    compensates          bigint,
     -- The task whose end it tells of.
     on_final_of          bigint,
     -- Its place in line, drawn anew whenever it gets in line (ready, or blocked for a slot).
@@ -127,6 +132,12 @@ CREATE TABLE baton.task_live (
     priority             smallint NOT NULL,
     -- Which of its step's counters it is counted in; NULL: it stands alone, in no run.
     shard                smallint,
+    -- How many compensations are registered for what it has done.
+    registrations        int,
+    -- Its step's definition says how to undo it, once it is completed.
+    compensable          boolean,
+    -- As asked: of each of these keys it holds a slot while it is ready, running or compensating.
+    slot_keys            bigint[],
     owner                text,
     cancel_reason        text,
     -- Short on purpose: the server parses a CHECK anew for every statement that writes the table. Eight
@@ -137,7 +148,7 @@ CREATE TABLE baton.task_live (
 CREATE INDEX task_live_ready ON baton.task_live (queue_id, priority, ready_seq) WHERE state = 2;
 CREATE INDEX task_live_overdue ON baton.task_live (queue_id, check_at) WHERE state = 3;
 CREATE INDEX task_live_scheduled ON baton.task_live (queue_id, run_at) WHERE state = 0;
-CREATE INDEX task_live_waiting ON baton.task_live (waits_for, ready_seq) WHERE waits_for IS NOT NULL;
+CREATE INDEX task_live_waiting ON baton.task_live (waits_for, priority, ready_seq) WHERE waits_for IS NOT NULL;
 -- What is in flight in a run: who pauses, resumes or cancels it looks here, and not at what has ended.
 CREATE INDEX task_live_step ON baton.task_live (step_id) WHERE step_id IS NOT NULL;
 
@@ -152,10 +163,8 @@ CREATE TABLE baton.task_done (
     finalized_at         timestamptz NOT NULL,
     last_seq             bigint NOT NULL,
     leased_seq           bigint,
-    -- Where it stood: its group, its slot and its counter went on from here.
+    -- Where it stood: its group and its counter went on from here.
     step_id              bigint,
-    slot_key             bigint,
-    run_slot_key         bigint,
     max_runtime          interval,
     -- The task whose end it tells of.
     on_final_of          bigint,
@@ -204,6 +213,50 @@ CREATE TABLE baton.annotation (
     PRIMARY KEY (task_id, seq)
 );
 
+-- What would undo the work of a task, in the order of registration (compensation_id). It is the ledger: a row is never
+-- taken back, and how its task ended is written once.
+CREATE TABLE baton.compensation (
+    compensation_id       bigint PRIMARY KEY,
+    task_id               bigint NOT NULL,
+    run_id                bigint,
+    -- Who registered it; NULL: its step's definition says it.
+    lease_token           bigint,
+    compensation_task_id  bigint,
+    registered_at         timestamptz NOT NULL,
+    finalized_at          timestamptz,
+    compensation_no       int NOT NULL,
+    queue_id              int NOT NULL,
+    state                 smallint,
+    name                  text NOT NULL,
+    -- NULL: what the step's definition comes to when it is run.
+    payload               jsonb,
+    error                 jsonb,
+    UNIQUE (task_id, compensation_no),
+    CONSTRAINT compensation_final_iff_ended CHECK ((state IS NULL) = (finalized_at IS NULL))
+);
+CREATE UNIQUE INDEX compensation_task ON baton.compensation (compensation_task_id) WHERE compensation_task_id IS NOT NULL;
+CREATE INDEX compensation_run ON baton.compensation (run_id, compensation_id) WHERE run_id IS NOT NULL;
+-- Of a run: what is to be undone, what is being undone, what was, and what gave up. Each is one look, however long the ledger is.
+CREATE INDEX compensation_pending ON baton.compensation (run_id, compensation_id) WHERE run_id IS NOT NULL AND compensation_task_id IS NULL AND state IS NULL;
+CREATE INDEX compensation_under_way ON baton.compensation (run_id) WHERE run_id IS NOT NULL AND compensation_task_id IS NOT NULL AND state IS NULL;
+CREATE INDEX compensation_ended ON baton.compensation (run_id, compensation_id) WHERE run_id IS NOT NULL AND state IS NOT NULL;
+CREATE INDEX compensation_gave_up ON baton.compensation (run_id) WHERE run_id IS NOT NULL AND state > 10;
+-- What would still be run in a queue.
+CREATE INDEX compensation_queue ON baton.compensation (queue_id) WHERE compensation_task_id IS NULL AND state IS NULL;
+
+-- How a task ended first, whose work is undone before it ends.
+CREATE TABLE baton.saga (
+    task_id         bigint PRIMARY KEY,
+    lease_token     bigint,
+    at              timestamptz NOT NULL,
+    state           smallint NOT NULL,
+    -- The holder of lease_token ended it: its replay is answered as such.
+    ended_by_lease  boolean NOT NULL,
+    reason          text,
+    result          jsonb,
+    error           jsonb
+);
+
 -- At most one redrive of a task.
 CREATE TABLE baton.redrive (
     task_id      bigint PRIMARY KEY,
@@ -233,6 +286,8 @@ CREATE TABLE baton.run (
     -- The slot key that bounds all its tasks: its own id, or none.
     slot_key           bigint,
     state              smallint NOT NULL,
+    -- How it ended first, if what its tasks did is undone before it ends.
+    first_state        smallint,
     -- What the failure of a task does (NULL: nothing, there is no definition). Once a run was paused by one and resumed, it continues.
     on_error           smallint,
     version            int,
@@ -278,6 +333,8 @@ CREATE TABLE baton.step (
     -- Its results are a list.
     with_items          boolean NOT NULL,
     successor_queue_id  int,
+    -- Where the work of its tasks is undone.
+    compensate_queue_id int,
     name                text NOT NULL,
     key                 text,
     successor           text,
@@ -319,9 +376,11 @@ CREATE TABLE baton.step_count (
     completed  int NOT NULL DEFAULT 0,
     failed     int NOT NULL DEFAULT 0,
     cancelled  int NOT NULL DEFAULT 0,
-    -- Of those failed, and of those cancelled.
+    -- Of those failed.
     quarantined int NOT NULL DEFAULT 0,
+    -- Undone, after they had failed or were cancelled; of these, those that had failed.
     compensated int NOT NULL DEFAULT 0,
+    compensated_failed int NOT NULL DEFAULT 0,
     -- Of those cancelled: items that never were tasks.
     forgotten  int NOT NULL DEFAULT 0,
     PRIMARY KEY (step_id, shard),
@@ -336,22 +395,30 @@ CREATE TABLE baton.dispatch (
     PRIMARY KEY (scope_id, successor)
 );
 
--- A slot is a row held by a task; there is no counter beside it. The key of a bounded group is the
--- step's id, that of a bounded run the run's; a key with a name is an operator's.
+-- What bounds how many tasks are at work at once: a step's id, a run's, or (with a name) an operator's key.
 CREATE TABLE baton.slot_key (
-    slot_key  bigint PRIMARY KEY,
-    capacity  int NOT NULL,
-    name      text UNIQUE,
+    slot_key   bigint PRIMARY KEY,
+    capacity   int NOT NULL,
+    -- The priorities ever used with it, bit (priority + 9): who hands on a slot looks into these lines only.
+    lanes      int NOT NULL,
+    -- Rows of baton.slot: more than the capacity while a key that was lowered drains.
+    slots      int NOT NULL,
+    -- The queues whose tasks use it: what is left for later is left there.
+    queue_ids  int[] NOT NULL,
+    name       text UNIQUE,
     CONSTRAINT capacity_not_negative CHECK (capacity >= 0)
 );
+-- A slot is a row, held by a task or free; there is no counter beside it. Rows are added and taken away with the key's row locked
+-- only. (It has no number: a unique index over one would keep every dead version of its row while somebody holds a snapshot.)
 CREATE TABLE baton.slot (
     slot_key  bigint NOT NULL,
     holder    bigint,
-    number    int NOT NULL,
-    PRIMARY KEY (slot_key, number)
+    -- Its place in the line of free ones.
+    free_seq  bigint,
+    CONSTRAINT free_iff_not_held CHECK (num_nonnulls(holder, free_seq) = 1)
 ) WITH (fillfactor = 50);
 CREATE UNIQUE INDEX slot_holder ON baton.slot (holder, slot_key) WHERE holder IS NOT NULL;
-CREATE INDEX slot_free ON baton.slot (slot_key, number) WHERE holder IS NULL;
+CREATE INDEX slot_free ON baton.slot (slot_key, free_seq) WHERE holder IS NULL;
 
 -- What a transaction could not do without waiting for another one: an acquire or reap of the queue
 -- does it.
@@ -359,12 +426,18 @@ CREATE TABLE baton.due (
     due_id    bigint PRIMARY KEY,
     step_id   bigint,
     slot_key  bigint,
+    -- A task that is compensating: what follows from the end of a compensation.
+    owner_id  bigint,
     -- A task of the step that has failed: its run has not heard of it.
     failed_task_id bigint,
+    -- Who left the key had freed a slot of it; else he had got in line.
+    freed     boolean,
     queue_id  int NOT NULL,
-    CONSTRAINT one_thing CHECK ((step_id IS NULL) <> (slot_key IS NULL))
+    CONSTRAINT one_thing CHECK (num_nonnulls(step_id, slot_key, owner_id) = 1),
+    CONSTRAINT freed_iff_slot CHECK ((slot_key IS NULL) = (freed IS NULL))
 );
 CREATE INDEX due_queue ON baton.due (queue_id, due_id);
+CREATE INDEX due_slot ON baton.due (queue_id, slot_key) WHERE slot_key IS NOT NULL;
 CREATE SEQUENCE baton.due_id_seq AS bigint;
 
 -- Who may do what: by the name of the role, so that it survives a dump. queue_id NULL: in all queues.
@@ -392,7 +465,7 @@ CREATE FUNCTION baton._queues_seen() RETURNS int[] LANGUAGE c STABLE
 -- costs a verb less than can be measured. (INSERT is left alone: the restore of a dump is one.)
 CREATE FUNCTION baton._only_the_functions_write() RETURNS trigger LANGUAGE c
     AS 'MODULE_PATHNAME', 'only_the_functions_write_wrapper';
-REVOKE ALL ON FUNCTION baton._only_the_functions_write, baton._capabilities_changed, baton._queues_seen, baton._clock, baton._state_name FROM PUBLIC;
+REVOKE ALL ON FUNCTION baton._only_the_functions_write, baton._capabilities_changed, baton._queues_seen, baton._clock, baton._state_name, baton._state_name_of_compensation FROM PUBLIC;
 
 DO $$
 DECLARE

@@ -53,6 +53,29 @@ CREATE VIEW baton.workflow_progress WITH (security_barrier) AS
     WHERE baton._queues_seen() IS DISTINCT FROM '{}'
       AND ((SELECT baton._queues_seen()) IS NULL OR s.queue_ids && (SELECT baton._queues_seen())::int[]);
 
+-- Holders and waiters are those in the caller's queues.
+CREATE VIEW baton.slot_usage WITH (security_barrier) AS
+    SELECT k.name AS slot_key, coalesce(s.run_id, r.run_id) AS run_id, s.name AS step, k.capacity,
+           coalesce(h.holders, 0) AS holders, coalesce(w.waiters, 0) AS waiters, k.slots > k.capacity AS draining
+    FROM baton.slot_key k
+    LEFT JOIN baton.step s ON s.step_id = k.slot_key
+    LEFT JOIN baton.run r ON r.run_id = k.slot_key
+    -- The tables are read once, not once per key.
+    LEFT JOIN (
+        SELECT o.slot_key, count(*) AS holders FROM baton.slot o
+        WHERE o.holder IS NOT NULL
+          AND ((SELECT baton._queues_seen()) IS NULL
+               OR EXISTS (SELECT FROM baton.task_live l WHERE l.task_id = o.holder AND l.queue_id = ANY ((SELECT baton._queues_seen())::int[])))
+        GROUP BY o.slot_key) h ON h.slot_key = k.slot_key
+    LEFT JOIN (
+        SELECT abs(l.waits_for) AS slot_key, count(*) AS waiters FROM baton.task_live l
+        WHERE l.waits_for IS NOT NULL
+          AND ((SELECT baton._queues_seen()) IS NULL OR l.queue_id = ANY ((SELECT baton._queues_seen())::int[]))
+        GROUP BY abs(l.waits_for)) w ON w.slot_key = k.slot_key
+    WHERE baton._queues_seen() IS DISTINCT FROM '{}'
+      AND ((SELECT baton._queues_seen()) IS NULL OR k.queue_ids && (SELECT baton._queues_seen())::int[]);
+
+COMMENT ON VIEW baton.slot_usage IS 'A row a slot key (with a name, or the bound of a step or a run): its capacity, how many tasks hold a slot of it, how many wait for one, and whether it drains because it was lowered.';
 COMMENT ON VIEW baton.workflow_progress IS 'A row a run: its state, how many of its steps have ended, and its tasks: how many run, and how the others ended.';
 COMMENT ON VIEW baton.queue_stats IS 'A row a queue: its depth per state, how long the oldest ready task has been in line, its live leases, and whether it is paused.';
 COMMENT ON VIEW baton.leases IS 'A row a running task: who holds it, with which token, until when.';

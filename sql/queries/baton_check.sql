@@ -7,7 +7,8 @@ WITH open AS MATERIALIZED (
     SELECT 'L3', 'task', l.task_id, 'live and done at once' FROM baton.task_live l JOIN baton.task_done d USING (task_id)
     UNION ALL
     SELECT 'L3', 'task', l.task_id, 'live without what was asked' FROM baton.task_live l
-    WHERE NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = l.task_id AND t.queue_id = l.queue_id AND t.priority = l.priority AND t.step_id IS NOT DISTINCT FROM l.step_id)
+    WHERE NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = l.task_id AND t.queue_id = l.queue_id AND t.priority = l.priority AND t.step_id IS NOT DISTINCT FROM l.step_id
+                      AND t.slot_keys IS NOT DISTINCT FROM l.slot_keys)
     UNION ALL
     SELECT 'L3', 'task', l.task_id, 'state and lease disagree' FROM baton.task_live l
     WHERE (l.state = 3) <> (l.lease_token IS NOT NULL AND l.owner IS NOT NULL AND l.lease_expires_at IS NOT NULL AND l.check_at IS NOT NULL AND l.leased_seq IS NOT NULL)
@@ -23,7 +24,7 @@ WITH open AS MATERIALIZED (
                       WHERE s.step_id = l.step_id AND r.state IN (2, 4))
     UNION ALL
     SELECT 'V1', 'task', l.task_id, 'waits for a slot that it does not need' FROM baton.task_live l
-    WHERE l.waits_for IS NOT NULL AND (l.state <> 1 OR l.waits_for NOT IN (l.slot_key, coalesce(l.run_slot_key, l.slot_key)))
+    WHERE l.waits_for IS NOT NULL AND (l.state <> 1 OR abs(l.waits_for) <> ALL (coalesce(l.slot_keys, '{}')))
     UNION ALL
     SELECT 'E1', 'tape', e.tape_id, 'a tape of nothing' FROM baton.event e
     WHERE $1 AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = e.tape_id) AND NOT EXISTS (SELECT FROM baton.run r WHERE r.run_id = e.tape_id)
@@ -112,26 +113,27 @@ WITH open AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT count(*) AS events, max(e.seq) AS highest FROM baton.event e WHERE e.tape_id = r.run_id) c
     WHERE ($1 OR r.state < 10) AND (c.events <> r.last_seq OR coalesce(c.highest, 0) <> r.last_seq)
     UNION ALL
-    SELECT 'E2', 'run', r.run_id, 'ends ' || c.finals || ' times, last with ' || coalesce(c.last, 'nothing')
+    SELECT 'E2', 'run', r.run_id, 'ends ' || c.finals || ' times, last with ' || coalesce(c.last || coalesce(' ' || c.state, ''), 'nothing')
     FROM baton.run r
     CROSS JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE e.kind = 'final') AS finals, (array_agg(e.kind ORDER BY e.seq DESC))[1] AS last
+        SELECT count(*) FILTER (WHERE e.kind = 'final') AS finals, (array_agg(e.kind ORDER BY e.seq DESC))[1] AS last,
+               (array_agg(e.body ->> 'state' ORDER BY e.seq DESC))[1] AS state
         FROM baton.event e WHERE e.tape_id = r.run_id) c
-    WHERE ($1 OR r.state < 10) AND (c.finals <> (r.state >= 10)::int OR r.state >= 10 AND c.last IS DISTINCT FROM 'final')
+    WHERE ($1 OR r.state < 10) AND (c.finals <> (r.state >= 10)::int OR r.state >= 10 AND (c.last, c.state) IS DISTINCT FROM ('final', baton._state_name(r.state)))
     -- D4: a step's counters equal a recount.
     UNION ALL
-    SELECT 'D4', 'step', s.step_id, 'counts ' || r.counted || ', a recount gives ' || coalesce(r.recounted, '(0,0,0,0,0,0)')
+    SELECT 'D4', 'step', s.step_id, 'counts ' || r.counted || ', a recount gives ' || coalesce(r.recounted, '(0,0,0,0,0,0,0)')
     FROM baton.step s
     CROSS JOIN LATERAL (
         SELECT (SELECT ROW(coalesce(sum(c.remaining), 0), coalesce(sum(c.completed), 0), coalesce(sum(c.failed), 0), coalesce(sum(c.cancelled - c.forgotten), 0),
-                           coalesce(sum(c.quarantined), 0), coalesce(sum(c.compensated), 0))::text FROM baton.step_count c WHERE c.step_id = s.step_id) AS counted,
+                           coalesce(sum(c.quarantined), 0), coalesce(sum(c.compensated), 0), coalesce(sum(c.compensated_failed), 0))::text FROM baton.step_count c WHERE c.step_id = s.step_id) AS counted,
                (SELECT ROW(count(*) FILTER (WHERE d.state IS NULL) + b.items, count(*) FILTER (WHERE d.state = 10),
-                           count(*) FILTER (WHERE d.state IN (11, 14)), count(*) FILTER (WHERE d.state IN (12, 13)),
-                           count(*) FILTER (WHERE d.state = 14), count(*) FILTER (WHERE d.state = 13))::text
+                           count(*) FILTER (WHERE d.state IN (11, 14) OR d.state = 13 AND g.state <> 12), count(*) FILTER (WHERE d.state = 12 OR d.state = 13 AND g.state = 12),
+                           count(*) FILTER (WHERE d.state = 14), count(*) FILTER (WHERE d.state = 13), count(*) FILTER (WHERE d.state = 13 AND g.state <> 12))::text
                 FROM (SELECT coalesce(sum(cardinality(b.payloads)), 0) AS items FROM baton.step_batch b WHERE b.step_id = s.step_id) b
-                LEFT JOIN baton.task t ON t.step_id = s.step_id LEFT JOIN baton.task_done d USING (task_id)
+                LEFT JOIN baton.task t ON t.step_id = s.step_id LEFT JOIN baton.task_done d USING (task_id) LEFT JOIN baton.saga g USING (task_id)
                 WHERE t.task_id IS NOT NULL OR b.items > 0 GROUP BY b.items) AS recounted) r
-    WHERE ($1 OR s.state < 10 OR s.run_id IN (SELECT run_id FROM open)) AND r.counted <> coalesce(r.recounted, '(0,0,0,0,0,0)')
+    WHERE ($1 OR s.state < 10 OR s.run_id IN (SELECT run_id FROM open)) AND r.counted <> coalesce(r.recounted, '(0,0,0,0,0,0,0)')
     UNION ALL
     SELECT 'D4', 'step', s.step_id, 'open_shards is ' || s.open_shards || ', a recount gives ' || c.open
     FROM baton.step s
@@ -207,28 +209,33 @@ WITH open AS MATERIALIZED (
     SELECT 'D3', 'step', s.step_id, 'started, and step "' || n.name || '", which it needs, has not ended'
     FROM baton.step s JOIN baton.step n ON n.run_id = s.run_id AND n.name = ANY (s.needs)
     WHERE ($1 OR s.state < 10) AND s.started_at IS NOT NULL AND n.state < 10
-    -- S1, S2: a slot is held by exactly the tasks that are entitled to it.
+    -- S1, S2: a slot is held by exactly the tasks that are entitled to it. (Each has one of each key: index slot_holder.)
     UNION ALL
-    SELECT 'S1', 'slot_key', k.slot_key, h.holders || ' holders, capacity ' || k.capacity
+    SELECT 'S1', 'slot_key', k.slot_key, h.slots || ' slots, ' || k.slots || ' counted, ' || h.holders || ' held, capacity ' || k.capacity
     FROM baton.slot_key k
-    CROSS JOIN LATERAL (SELECT count(s.holder) AS holders FROM baton.slot s WHERE s.slot_key = k.slot_key) h
-    WHERE h.holders > k.capacity
+    CROSS JOIN LATERAL (SELECT count(*) AS slots, count(s.holder) AS holders FROM baton.slot s WHERE s.slot_key = k.slot_key) h
+    WHERE h.slots <> k.slots OR k.slots < k.capacity
     UNION ALL
-    SELECT 'S2', 'slot_key', s.slot_key, 'slot ' || s.number || ' is held by task ' || s.holder || ', which is not entitled to it'
+    SELECT 'S1', 'slot_key', s.slot_key, 'there is no such key' FROM baton.slot s
+    WHERE NOT EXISTS (SELECT FROM baton.slot_key k WHERE k.slot_key = s.slot_key)
+    UNION ALL
+    SELECT 'S2', 'slot_key', s.slot_key, 'a slot is held by task ' || s.holder || ', which is not entitled to it'
     FROM baton.slot s
     WHERE s.holder IS NOT NULL
-      AND NOT EXISTS (SELECT FROM baton.task_live l WHERE l.task_id = s.holder AND s.slot_key IN (l.slot_key, l.run_slot_key)
-                      AND (l.state IN (2, 3, 4) OR l.waits_for = l.run_slot_key AND l.slot_key = s.slot_key
+      AND NOT EXISTS (SELECT FROM baton.task_live l WHERE l.task_id = s.holder AND s.slot_key = ANY (l.slot_keys)
+                      AND (l.state IN (2, 3, 4)
                            -- taken back from an acquire, and not ended yet
                            OR l.state = 1 AND l.waits_for IS NULL AND EXISTS (SELECT FROM baton.step p JOIN baton.run r USING (run_id) WHERE p.step_id = l.step_id AND r.state IN (2, 4))))
     UNION ALL
-    SELECT 'S2', 'task', l.task_id, baton._state_name(l.state) || ' without a slot'
+    -- What is compensating keeps what it had: all, or (when it was called off before it was ready again) none.
+    SELECT 'S2', 'task', l.task_id, baton._state_name(l.state) || ' with ' || h.held || ' of ' || cardinality(l.slot_keys) || ' slots'
     FROM baton.task_live l
-    WHERE l.slot_key IS NOT NULL AND l.state IN (2, 3, 4)
-      AND (SELECT count(*) FROM baton.slot s WHERE s.slot_key IN (l.slot_key, l.run_slot_key) AND s.holder = l.task_id) < num_nonnulls(l.slot_key, l.run_slot_key)
+    CROSS JOIN LATERAL (SELECT count(*) AS held FROM baton.slot s WHERE s.holder = l.task_id AND s.slot_key = ANY (l.slot_keys)) h
+    WHERE l.slot_keys IS NOT NULL AND l.state IN (2, 3, 4) AND h.held < cardinality(l.slot_keys) AND NOT (l.state = 4 AND h.held = 0)
     UNION ALL
-    SELECT 'S2', 'task', l.task_id, 'waits for key ' || l.waits_for || ', which has no slots' FROM baton.task_live l
-    WHERE l.waits_for IS NOT NULL AND NOT EXISTS (SELECT FROM baton.slot s WHERE s.slot_key = l.waits_for)
+    SELECT 'S2', 'task', l.task_id, 'waits for key ' || abs(l.waits_for) || ', which does not exist, or knows nothing of its queue or its priority' FROM baton.task_live l
+    WHERE l.waits_for IS NOT NULL
+      AND NOT EXISTS (SELECT FROM baton.slot_key k WHERE k.slot_key = abs(l.waits_for) AND l.queue_id = ANY (k.queue_ids) AND k.lanes & (1 << (l.priority + 9)) <> 0)
     UNION ALL
     SELECT 'V1', 'step', s.step_id, 'a slot is free, nobody waits for it, and there are items that are no tasks'
     FROM baton.step s JOIN baton.run r USING (run_id)
@@ -236,15 +243,77 @@ WITH open AS MATERIALIZED (
     WHERE s.state = 1 AND (r.state = 0 OR r.state = 4 AND s.survives_failure) AND k.slot_key IS NOT NULL
       AND EXISTS (SELECT FROM baton.step_batch b WHERE b.step_id = s.step_id)
       AND EXISTS (SELECT FROM baton.slot f WHERE f.slot_key = k.slot_key AND f.holder IS NULL)
-      AND NOT EXISTS (SELECT FROM baton.task_live l WHERE l.waits_for = k.slot_key)
+      AND NOT EXISTS (SELECT FROM baton.task_live l WHERE l.waits_for IN (k.slot_key, -k.slot_key))
+      AND NOT EXISTS (SELECT FROM baton.task_live l WHERE l.step_id = s.step_id AND l.waits_for IS NOT NULL)
       AND NOT EXISTS (SELECT FROM baton.due u WHERE u.step_id = s.step_id OR u.slot_key = k.slot_key)
-    -- S4: nobody waits for a slot that is free, unless the hand-over is due.
+    -- S4: nobody waits for a slot that is free, unless the hand-over is due. (While a key drains none of its slots is given out.)
     UNION ALL
-    SELECT 'S4', 'slot_key', s.slot_key, 'slot ' || min(s.number) || ' is free and tasks wait for it'
-    FROM baton.slot s
-    WHERE s.holder IS NULL
-      AND EXISTS (SELECT FROM baton.task_live l WHERE l.waits_for = s.slot_key)
+    SELECT 'S4', 'slot_key', s.slot_key, 'a slot is free and tasks wait for it'
+    FROM baton.slot s JOIN baton.slot_key k USING (slot_key)
+    WHERE s.holder IS NULL AND k.slots <= k.capacity
+      AND EXISTS (SELECT FROM baton.task_live l WHERE l.waits_for IN (s.slot_key, -s.slot_key))
       AND NOT EXISTS (SELECT FROM baton.due u WHERE u.slot_key = s.slot_key)
     GROUP BY s.slot_key
+    -- G1: what is being undone is undone by one task at a time, in order, and only what was done.
+    UNION ALL
+    SELECT 'G1', 'task', l.task_id, 'is compensating, and ' || c.under_way || ' compensations are under way'
+    FROM baton.task_live l
+    CROSS JOIN LATERAL (SELECT count(*) AS under_way FROM baton.task_live u JOIN baton.compensation c ON c.compensation_task_id = u.task_id
+                        WHERE c.task_id = l.task_id AND c.state IS NULL AND u.compensates = l.task_id) c
+    WHERE l.state = 4 AND c.under_way <> 1 AND NOT (c.under_way = 0 AND EXISTS (SELECT FROM baton.due u WHERE u.owner_id = l.task_id))
+    UNION ALL
+    SELECT 'G1', 'task', l.task_id, 'is compensating, and how it ended first is not known' FROM baton.task_live l
+    WHERE l.state = 4 AND NOT EXISTS (SELECT FROM baton.saga g WHERE g.task_id = l.task_id)
+    UNION ALL
+    SELECT 'G1', 'task', l.task_id, l.registrations || ' compensations counted, ' || c.registered || ' registered'
+    FROM baton.task_live l
+    CROSS JOIN LATERAL (SELECT count(*) AS registered FROM baton.compensation c WHERE c.task_id = l.task_id) c
+    WHERE l.registrations IS NOT NULL AND c.registered <> l.registrations
+    UNION ALL
+    SELECT 'G1', 'run', r.run_id, 'is compensating, and ' || c.under_way || ' compensations are under way'
+    FROM baton.run r
+    CROSS JOIN LATERAL (SELECT count(*) AS under_way FROM baton.compensation c JOIN baton.task_live u ON u.task_id = c.compensation_task_id
+                        WHERE c.run_id = r.run_id AND c.state IS NULL AND u.compensates = r.run_id) c
+    WHERE r.state = 3 AND c.under_way <> 1
+      AND NOT EXISTS (SELECT FROM baton.step o JOIN baton.due u USING (step_id) WHERE o.run_id = r.run_id)
+    UNION ALL
+    SELECT 'G1', 'task', l.task_id, 'undoes the work of ' || l.compensates || ', which is not compensating'
+    FROM baton.task_live l
+    WHERE l.compensates IS NOT NULL
+      AND NOT EXISTS (SELECT FROM baton.task_live o WHERE o.task_id = l.compensates AND o.state = 4)
+      AND NOT EXISTS (SELECT FROM baton.run r WHERE r.run_id = l.compensates AND r.state = 3)
+    UNION ALL
+    SELECT 'G1', 'task', c.task_id, 'compensation ' || c.compensation_no || ' was run, and ' || n.compensation_no || ', which was registered after it, was not done'
+    FROM baton.compensation c JOIN baton.compensation n ON n.task_id = c.task_id AND n.compensation_no > c.compensation_no
+    WHERE ($1 OR c.state IS NULL) AND c.compensation_task_id IS NOT NULL AND n.state IS DISTINCT FROM 10
+    UNION ALL
+    SELECT 'G1', 'task', c.task_id, 'compensation ' || c.compensation_no || ' was not done, and the task ended compensated'
+    FROM baton.compensation c JOIN baton.task_done d USING (task_id)
+    WHERE $1 AND d.state = 13 AND c.state IS DISTINCT FROM 10
+    UNION ALL
+    SELECT 'G1', 'run', r.run_id, 'compensation ' || c.compensation_no || ' of task ' || c.task_id || ' was not done, and the run ended compensated'
+    FROM baton.run r JOIN baton.compensation c USING (run_id) JOIN baton.task_done d USING (task_id)
+    WHERE $1 AND r.state = 13 AND d.state = 10 AND c.state IS DISTINCT FROM 10
+    UNION ALL
+    SELECT 'G1', 'task', c.task_id, 'compensation ' || c.compensation_no || ' was run, and the task ' || baton._state_name(d.state)
+    FROM baton.compensation c JOIN baton.task_done d USING (task_id)
+    WHERE $1 AND c.compensation_task_id IS NOT NULL AND (d.state IN (11, 12) OR d.state = 10 AND NOT EXISTS (SELECT FROM baton.run r WHERE r.run_id = c.run_id AND r.state IN (3, 13, 14)))
+    UNION ALL
+    SELECT 'G1', 'task', c.task_id, 'ended ' || baton._state_name(d.state) || ', and compensation ' || c.compensation_no || ' is registered'
+    FROM baton.compensation c JOIN baton.task_done d USING (task_id) WHERE $1 AND d.state IN (11, 12) AND c.compensation_task_id IS NULL
+    UNION ALL
+    SELECT 'G1', 'run', r.run_id, 'ended ' || baton._state_name(r.state) || ', and compensation ' || c.compensation_no || ' of task ' || c.task_id || ' is registered'
+    FROM baton.run r JOIN baton.compensation c USING (run_id) JOIN baton.task_done d USING (task_id) WHERE $1 AND r.state IN (11, 12) AND d.state = 10
+    UNION ALL
+    SELECT 'G1', 'task', c.task_id, 'compensation ' || c.compensation_no || ' ended ' || coalesce(baton._state_name(c.state), 'not') || ', its task ' || coalesce(baton._state_name(d.state), 'has not')
+    FROM baton.compensation c LEFT JOIN baton.task_done d ON d.task_id = c.compensation_task_id LEFT JOIN baton.task_live l ON l.task_id = c.compensation_task_id
+    WHERE ($1 OR c.state IS NULL) AND c.compensation_task_id IS NOT NULL
+      AND (d.task_id IS NOT NULL AND d.state IS DISTINCT FROM c.state OR l.task_id IS NOT NULL AND c.state IS NOT NULL OR l.task_id IS NULL AND c.state IS NULL)
+    UNION ALL
+    SELECT DISTINCT 'L3', 'task', c.task_id, 'its work may be undone, and it is not there' FROM baton.compensation c
+    WHERE $1 AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = c.task_id)
+    UNION ALL
+    SELECT 'L3', 'task', g.task_id, 'ended first as ' || baton._state_name(g.state) || ', and is not there' FROM baton.saga g
+    WHERE $1 AND NOT EXISTS (SELECT FROM baton.task t WHERE t.task_id = g.task_id)
 )
 SELECT invariant, object, object_id, detail FROM broken ORDER BY invariant, object, object_id, detail

@@ -24,6 +24,10 @@ WITH old AS MATERIALIZED (
     DELETE FROM baton.event WHERE tape_id = $1 RETURNING seq
 ), run AS (
     DELETE FROM baton.run WHERE run_id = $1 RETURNING workflow_id
+), compensation AS (
+    DELETE FROM baton.compensation WHERE run_id = $1
+), saga AS (
+    DELETE FROM baton.saga g USING old o WHERE EXISTS (SELECT FROM baton.saga) AND g.task_id = o.task_id
 ), workflow AS (
     DELETE FROM baton.workflow w USING run r WHERE w.workflow_id = r.workflow_id AND w.name IS NULL
 )

@@ -8,6 +8,6 @@ WITH picked AS MATERIALIZED (
 ), placed AS MATERIALIZED (
     SELECT p.task_id, nextval('baton.ready_seq') AS place FROM (SELECT * FROM picked ORDER BY ready_seq) p
 )
-UPDATE baton.task_live l SET state = CASE WHEN l.slot_key IS NULL THEN 2 ELSE 1 END, waits_for = l.slot_key, ready_seq = p.place,
-    ready_at = CASE WHEN l.slot_key IS NULL THEN baton._clock() END
+UPDATE baton.task_live l SET state = CASE WHEN l.slot_keys IS NULL THEN 2 ELSE 1 END, waits_for = l.slot_keys[1], ready_seq = p.place,
+    ready_at = CASE WHEN l.slot_keys IS NULL THEN baton._clock() END
 FROM placed p WHERE l.task_id = p.task_id

@@ -1,3 +1,2 @@
--- Frees the slots of key $1 that these tasks hold: nobody is in line, or all who are in line are locked by
--- others (then they are due). The key is locked FOR NO KEY UPDATE by this transaction.
-UPDATE baton.slot SET holder = NULL WHERE slot_key = $1 AND holder = ANY ($2)
+-- Frees the slots of the keys $2 that task $1 holds, locked by this transaction. Locks the slots as UPDATE does; nobody else touches a slot that it holds.
+UPDATE baton.slot SET holder = NULL, free_seq = nextval('baton.ready_seq') WHERE holder = $1 AND slot_key = ANY ($2)

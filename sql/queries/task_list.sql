@@ -28,7 +28,7 @@ SELECT t.task_id, q.name, t.name, t.key, baton._state_name(coalesce(l.state, d.s
     coalesce(l.attempt, d.attempt), t.max_attempts, coalesce(l.lost_leases, d.lost_leases),
     l.owner, l.lease_token, coalesce(l.leased_at, d.leased_at), coalesce(l.heartbeat_at, d.heartbeat_at), l.lease_expires_at,
     coalesce(l.started_at, d.started_at), coalesce(l.cancel_requested_at, d.cancel_requested_at),
-    t.metadata, t.run_id, t.item_index, NULL::text[], t.redrive_of,
+    t.metadata, t.run_id, t.item_index, (SELECT array_agg(k.name ORDER BY u.place) FROM unnest(t.slot_keys) WITH ORDINALITY AS u (slot_key, place) JOIN baton.slot_key k USING (slot_key) WHERE k.name IS NOT NULL), t.redrive_of,
     coalesce(l.last_seq, d.last_seq), t.created_at, d.finalized_at
 FROM page p
 JOIN baton.task t USING (task_id)

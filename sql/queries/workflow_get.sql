@@ -19,7 +19,7 @@ SELECT r.run_id, r.name, r.version, r.key, r.state, r.checkpoint, r.checkpoint_d
             SELECT 'blocked', sum(cardinality(b.payloads)) FROM baton.step s JOIN baton.step_batch b USING (step_id) WHERE s.run_id = r.run_id
             UNION ALL
             SELECT v.state, v.tasks FROM (
-                SELECT sum(c.completed) AS completed, sum(c.failed) - sum(c.quarantined) AS failed, sum(c.cancelled) - sum(c.compensated) AS cancelled,
+                SELECT sum(c.completed) AS completed, sum(c.failed) - sum(c.quarantined) - sum(c.compensated_failed) AS failed, sum(c.cancelled) - sum(c.compensated) + sum(c.compensated_failed) AS cancelled,
                        sum(c.quarantined) AS quarantined, sum(c.compensated) AS compensated
                 FROM baton.step s JOIN baton.step_count c USING (step_id) WHERE s.run_id = r.run_id) e
             CROSS JOIN LATERAL (VALUES ('completed', completed), ('failed', failed), ('cancelled', cancelled), ('quarantined', quarantined), ('compensated', compensated)) AS v (state, tasks)

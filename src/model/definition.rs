@@ -60,8 +60,9 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compensate {
     pub queue: String,
-    /// Whether it has one.
-    pub payload: bool,
+    pub payload: Option<Template>,
+    /// The steps whose data its payload may read: as `Step::reads`, and the step itself.
+    pub reads: Vec<usize>,
 }
 
 /// What is wrong with a definition, in the server's style.
@@ -92,6 +93,7 @@ const STEP_KEYS: [&str; 14] = [
 ];
 const COMPENSATE_KEYS: [&str; 2] = ["queue", "payload"];
 
+const COMPENSATE: &str = "compensate";
 const DEFAULT_QUEUE: &str = "default";
 /// The checkpoint of a run that paused because a task failed.
 const ON_ERROR: &str = "on_error";
@@ -137,9 +139,12 @@ impl Step {
         let places = self.payload.iter().flat_map(|template| &template.places);
         let condition = self.condition.iter().map(|text| ("if", text.as_str()));
         let with_items = self.with_items.iter();
+        let undoing = self.compensate.iter().filter_map(|c| c.payload.as_ref());
+        let undoing = undoing.flat_map(|template| &template.places);
         condition
             .chain(with_items.map(|text| ("with_items", text.as_str())))
             .chain(places.map(|place| ("payload", place.expression.as_str())))
+            .chain(undoing.map(|place| (COMPENSATE, place.expression.as_str())))
     }
 }
 
@@ -285,7 +290,8 @@ fn compensate(step: &Object) -> Result<Option<Compensate>, Problem> {
     let object = Object::read(owner, value, &COMPENSATE_KEYS)?;
     Ok(Some(Compensate {
         queue: object.word("queue")?.unwrap_or(DEFAULT_QUEUE).to_string(),
-        payload: object.map.contains_key("payload"),
+        payload: object.map.get("payload").map(template),
+        reads: Vec::new(),
     }))
 }
 
@@ -578,12 +584,26 @@ fn find_reads(steps: &mut [Step]) -> Result<(), Problem> {
         .map(|(at, step)| (step.name.as_str(), at))
         .collect();
     let mut reads = Vec::with_capacity(steps.len());
-    for (step, ancestors) in steps.iter().zip(&ancestors) {
-        let mut own = Steps::none(steps.len());
+    for (at, (step, ancestors)) in steps.iter().zip(&ancestors).enumerate() {
+        let mut of_step = Steps::none(steps.len());
+        // What undoes a step may read what that has come to.
+        let mut of_undoing = Steps::none(steps.len());
+        let mut with_itself = ancestors.clone();
+        with_itself.add(at);
         for (key, expression) in step.expressions() {
             let refuse = |what: String, detail: &str| {
                 let name = &step.name;
                 Problem::new(format!("step \"{name}\": key \"{key}\" reads {what}")).detail(detail)
+            };
+            let (own, ancestors) = if key == COMPENSATE {
+                (&mut of_undoing, &with_itself)
+            } else {
+                (&mut of_step, ancestors)
+            };
+            let readable = if key == COMPENSATE {
+                "It may read its own step, those that it needs, and those that they need."
+            } else {
+                "It may read the steps that it needs, and those that they need."
             };
             for read in reads_of(expression) {
                 match read {
@@ -593,30 +613,37 @@ fn find_reads(steps: &mut [Step]) -> Result<(), Problem> {
                         Some(_) => {
                             return Err(refuse(
                                 format!("\"{name}\", which the step does not need"),
-                                "It may read the steps that it needs, and those that they need.",
+                                readable,
                             ));
                         }
                         None => {
-                            return Err(refuse(
-                                format!("\"{name}\", which is no step"),
-                                "It may read the steps that it needs, and those that they need.",
-                            ));
+                            return Err(refuse(format!("\"{name}\", which is no step"), readable));
                         }
                     },
                     Read::Item(_) if key == "payload" && step.with_items.is_some() => {}
                     Read::Item(name) => {
-                        return Err(refuse(
-                            format!("\"$.{name}\""),
-                            "Only the payload of a step with \"with_items\" has an item.",
-                        ));
+                        let detail = if key == COMPENSATE {
+                            "What undoes a task may read \"$.task\": its task_id, item_index, payload and result."
+                        } else {
+                            "Only the payload of a step with \"with_items\" has an item."
+                        };
+                        return Err(refuse(format!("\"$.{name}\""), detail));
                     }
                 }
             }
         }
-        reads.push((0..steps.len()).filter(|at| own.has(*at)).collect());
+        let all = |of: Steps| {
+            (0..steps.len())
+                .filter(|at| of.has(*at))
+                .collect::<Vec<_>>()
+        };
+        reads.push((all(of_step), all(of_undoing)));
     }
-    for (step, reads) in steps.iter_mut().zip(reads) {
+    for (step, (reads, of_undoing)) in steps.iter_mut().zip(reads) {
         step.reads = reads;
+        if let Some(compensate) = &mut step.compensate {
+            compensate.reads = of_undoing;
+        }
     }
     Ok(())
 }

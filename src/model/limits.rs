@@ -24,6 +24,12 @@ pub const DISPATCHED: usize = 100;
 pub const PURGE: i32 = 100_000;
 /// Runs looked at by one purge at a time.
 pub const PURGE_RUNS: i32 = 100;
+/// Slots of a key.
+pub const CAPACITY: i32 = 100_000;
+/// Tasks that one call lets go over to the line of another key, because they lack a slot of that; the rest is left for later.
+pub const MOVES: i32 = 16;
+/// Compensations of one task.
+pub const COMPENSATIONS: i32 = 1_000;
 /// Slot keys of one task.
 pub const SLOT_KEYS: usize = 8;
 /// Steps of one workflow.

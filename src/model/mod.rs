@@ -11,5 +11,6 @@ pub mod mermaid;
 pub mod outcome;
 pub mod reads;
 pub mod run;
+pub mod saga;
 pub mod state;
 pub mod transition;

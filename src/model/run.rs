@@ -180,7 +180,7 @@ pub fn verdict(when: When, needs: &[StepState]) -> Option<Verdict> {
     Some(if runs { Verdict::Run } else { Verdict::Skip })
 }
 
-/// How a step ends whose tasks have all ended. Quarantined tasks count as failed, compensated ones as cancelled.
+/// How a step ends whose tasks have all ended. Quarantined tasks count as failed, compensated ones as they had ended first.
 pub fn step_end(_completed: i32, failed: i32, cancelled: i32) -> StepState {
     if failed > 0 {
         StepState::Failed
@@ -225,6 +225,8 @@ pub enum RunEvent {
     Cancel,
     /// A task failed where `on_error` is `fail`.
     Fail,
+    /// Nothing is left to do, but to undo what was done.
+    Compensate,
     /// Nothing is left to do.
     End(RunState),
 }
@@ -239,6 +241,10 @@ pub fn next_run(state: RunState, event: RunEvent) -> Option<RunState> {
         (Paused, Resume) => Running,
         (Running | Paused | Failing, Cancel) => Cancelling,
         (Running, Fail) => Failing,
+        (Running | Failing | Cancelling, RunEvent::Compensate) => Compensating,
+        (Compensating, End(end @ (Compensated | Quarantined))) => end,
+        // A compensation of one of its tasks gave up: what others did is left as it is.
+        (Running | Failing | Cancelling, End(Quarantined)) => Quarantined,
         (Running | Failing, End(end)) if end.is_terminal() => end,
         (Cancelling, End(Cancelled)) => Cancelled,
         _ => return None,

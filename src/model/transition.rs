@@ -90,7 +90,8 @@ pub fn next(state: State, event: Event) -> Result<State, Illegal> {
         (Running, Event::Complete) => Completed,
         (Running, Fail) => Failed,
         (Running, Quarantine) => Quarantined,
-        (Running, Compensate) => Compensating,
+        // What is not running may have been at work before.
+        (Scheduled | Blocked | Ready | Running, Compensate) => Compensating,
         (Compensating, Event::Compensated) => State::Compensated,
         (Compensating, Quarantine) => Quarantined,
         (state, event) => return Err(Illegal { state, event }),

@@ -56,6 +56,7 @@ impl Misuse {
             PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             format!("slot key \"{name}\" does not exist"),
         )
+        .hint("An operator sets its capacity with slot_set.")
     }
 
     /// 42704: no such workflow.

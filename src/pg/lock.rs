@@ -1,7 +1,8 @@
 //! Locks on objects rather than rows, as the server itself has them for schemas: who puts a task into a queue
-//! holds the queue, and who drops it waits for them.
+//! holds the queue, and who drops it waits for them; who frees a slot and who gets in line for one see each other.
 
 use pgrx::prelude::*;
+use std::ffi::CStr;
 
 /// Keeps the queue from being dropped until the transaction ends; waits for who is dropping it now.
 pub fn hold_queue(queue_id: i32) {
@@ -37,15 +38,83 @@ pub fn wait_for_holders(queue_id: i32) {
 const SHARE: pg_sys::LOCKMODE = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
 const EXCLUSIVE: pg_sys::LOCKMODE = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
 
-/// The table whose rows are the objects.
 fn queues() -> pg_sys::Oid {
+    table(c"queue")
+}
+
+/// The table whose rows are the objects.
+fn table(name: &CStr) -> pg_sys::Oid {
     // SAFETY: syscache look-ups.
     unsafe {
         let schema = pg_sys::get_namespace_oid(c"baton".as_ptr(), false);
-        pg_sys::get_relname_relid(c"queue".as_ptr(), schema)
+        pg_sys::get_relname_relid(name.as_ptr(), schema)
     }
 }
 
 fn object(queue_id: i32) -> pg_sys::Oid {
     pg_sys::Oid::from(queue_id as u32)
+}
+
+/// The two sides that must see each other at a slot key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum SlotSide {
+    /// Frees a slot.
+    Freeing,
+    /// Gets in line for one.
+    Waiting,
+}
+
+impl SlotSide {
+    fn other(self) -> SlotSide {
+        match self {
+            SlotSide::Freeing => SlotSide::Waiting,
+            SlotSide::Waiting => SlotSide::Freeing,
+        }
+    }
+
+    /// The object by which one is seen there: 48 bits of the key's id, which are all that an installation draws in its life.
+    fn tag(self, slot_key: i64) -> pg_sys::LOCKTAG {
+        let class = match self {
+            SlotSide::Freeing => table(c"slot"),
+            SlotSide::Waiting => table(c"slot_key"),
+        };
+        pg_sys::LOCKTAG {
+            // SAFETY: reads a server variable.
+            locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+            locktag_field2: class.to_u32(),
+            locktag_field3: slot_key as u32,
+            locktag_field4: (slot_key >> 32) as u16,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
+            locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+        }
+    }
+}
+
+/// This transaction is seen on a side of the key until it ends; returns whether nobody else is on the other one. Each shows itself before it looks, so of two who come at the
+/// same time one at least sees the other. Never waits: nobody takes a lock there that would conflict.
+pub fn enter_slot(slot_key: i64, side: SlotSide) -> bool {
+    let tag = side.tag(slot_key);
+    // SAFETY: plain server call; the lock is the transaction's.
+    unsafe {
+        pg_sys::LockAcquire(
+            &raw const tag,
+            pg_sys::RowShareLock as pg_sys::LOCKMODE,
+            false,
+            false,
+        );
+    }
+    nobody_opposite(slot_key, side)
+}
+
+/// Whether nobody else is on the other side of the key: who was has ended.
+pub fn nobody_opposite(slot_key: i64, side: SlotSide) -> bool {
+    let tag = side.other().tag(slot_key);
+    let mut others = 0;
+    // SAFETY: plain server call, which reads the lock table; its result is freed.
+    unsafe {
+        let mode = pg_sys::ExclusiveLock as pg_sys::LOCKMODE;
+        let holders = pg_sys::GetLockConflicts(&raw const tag, mode, &raw mut others);
+        pg_sys::pfree(holders.cast());
+    }
+    others == 0
 }

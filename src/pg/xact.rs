@@ -8,8 +8,13 @@ use std::sync::Once;
 /// Gives the transaction its id now. Whoever puts an entry into a line does this before it draws the
 /// position: the claim floors rest on it (`model::claim_floor`).
 pub fn force_id() {
+    id();
+}
+
+/// The transaction's id, which it has from now on.
+pub fn id() -> u64 {
     // SAFETY: plain server call.
-    unsafe { pg_sys::GetTopFullTransactionId() };
+    unsafe { pg_sys::GetTopFullTransactionId().value }
 }
 
 /// A bound below which no other transaction is running, for a snapshot taken now (or for the transaction's

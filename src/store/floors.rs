@@ -15,7 +15,13 @@ pub enum Line {
         queue_id: i32,
         priority: i16,
     },
+    /// Tasks that wait for a slot.
     Waiting {
+        slot_key: i64,
+        priority: i16,
+    },
+    /// Slots that are free.
+    Free {
         slot_key: i64,
     },
     Overdue {

@@ -16,6 +16,7 @@ statements! {
     READY_LINE = "ready_line.sql",
     LEASE = "lease.sql",
     LOCK_BY_ID = "lock_by_id.sql",
+    LOCK_OWNER = "lock_owner.sql",
     LOCK_BY_TOKEN = "lock_by_token.sql",
     LOCK_OVERDUE = "lock_overdue.sql",
     LOCK_OF_OWNER = "lock_of_owner.sql",
@@ -138,14 +139,31 @@ pub fn lease(session: &Session, task_ids: Vec<i64>, taker: &Taker) -> Vec<Leased
     tasks
 }
 
-/// Where a task stands in its group.
-#[derive(Clone, Copy)]
+/// Where a task stands.
+#[derive(Clone)]
 pub struct Place {
     pub queue_id: i32,
     pub step_id: Option<i64>,
-    pub slot_key: Option<i64>,
-    pub run_slot_key: Option<i64>,
     pub shard: Option<i16>,
+    /// The task or run whose work it undoes.
+    pub compensates: Option<i64>,
+    /// Once it is completed, its step says how to undo that.
+    pub compensable: bool,
+    /// The keys of which it holds a slot while it is ready, running or compensating.
+    pub slot_keys: Vec<i64>,
+}
+
+impl Place {
+    pub fn read(row: &mut Row) -> Place {
+        Place {
+            queue_id: row.get(),
+            step_id: row.get(),
+            shard: row.get(),
+            compensates: row.get(),
+            compensable: row.get::<Option<bool>>().unwrap_or(false),
+            slot_keys: row.get::<Option<Vec<i64>>>().unwrap_or_default(),
+        }
+    }
 }
 
 /// A live task under its lock.
@@ -166,18 +184,13 @@ pub struct Locked {
     pub paused: bool,
     pub lease_ttl: Interval,
     pub max_runtime: Option<Interval>,
+    /// Compensations registered for what it has done.
+    pub registrations: i32,
 }
 
 fn locked(row: &mut Row) -> Locked {
     let task_id = row.get();
-    let queue_id = row.get();
-    let place = Place {
-        queue_id,
-        step_id: row.get(),
-        slot_key: row.get(),
-        run_slot_key: row.get(),
-        shard: row.get(),
-    };
+    let place = Place::read(row);
     let state = state(row);
     let owner = row.get();
     let lease_expires_at = row.get();
@@ -216,7 +229,13 @@ fn locked(row: &mut Row) -> Locked {
         paused: row.get(),
         lease_ttl: row.get(),
         max_runtime: row.get(),
+        registrations: row.get(),
     }
+}
+
+/// Locks a live task, whatever queues the caller may touch; `None`: others hold it.
+pub fn lock_owner(session: &Session, task_id: i64) -> Option<Locked> {
+    LOCK_OWNER.with(|s| s.write(session, &[task_id.into()]).first(locked))
 }
 
 /// Waits for the task's lock.
@@ -268,15 +287,14 @@ pub fn touch_overdue(session: &Session, queue: &str, queue_id: i32) {
     TOUCH_OVERDUE.with(|s| drop(s.write(session, &args)));
 }
 
-/// A scheduled task of a run whose time has come.
+/// A scheduled task of a run, or with slot keys, whose time has come.
 pub struct Due {
     pub task_id: i64,
     pub step_id: Option<i64>,
-    pub slot_key: Option<i64>,
-    pub run_slot_key: Option<i64>,
+    pub slot_keys: Vec<i64>,
 }
 
-/// Makes due tasks ready; returns those that stand in a run, locked.
+/// Makes due tasks ready; returns those that stand in a run, or need slots, locked.
 pub fn promote(session: &Session, queue: &str, queue_id: i32, max: i32) -> Vec<Due> {
     let scan = floors::scan(Line::Scheduled {
         queue: queue.to_owned(),
@@ -290,8 +308,7 @@ pub fn promote(session: &Session, queue: &str, queue_id: i32, max: i32) -> Vec<D
         s.write(session, &args).all(|row| Due {
             task_id: row.get(),
             step_id: row.get(),
-            slot_key: row.get(),
-            run_slot_key: row.get(),
+            slot_keys: row.get::<Option<Vec<i64>>>().unwrap_or_default(),
         })
     })
 }
@@ -302,12 +319,33 @@ pub fn make_ready(session: &Session, task_id: i64) {
 
 /// Blocked, in line for a slot of this key; `None`: until its run is resumed.
 pub fn make_waiting(session: &Session, task_id: i64, slot_key: Option<i64>) {
-    MAKE_WAITING.with(|s| drop(s.write(session, &[task_id.into(), slot_key.into()])));
+    let args = [task_id.into(), slot_key.into(), false.into()];
+    MAKE_WAITING.with(|s| drop(s.write(session, &args)));
+}
+
+/// Goes over from the line of one key to that of another, and keeps its place.
+pub fn go_over(session: &Session, task_id: i64, slot_key: i64) {
+    let args = [task_id.into(), Some(slot_key).into(), true.into()];
+    MAKE_WAITING.with(|s| drop(s.write(session, &args)));
+}
+
+/// A task that may hold slots, with its queue.
+pub type Holder = (i64, i32, Vec<i64>);
+
+pub fn holder(row: &mut Row) -> Holder {
+    (
+        row.get(),
+        row.get(),
+        row.get::<Option<Vec<i64>>>().unwrap_or_default(),
+    )
 }
 
 /// Takes back leases that this transaction has granted.
-pub fn unlease(session: &Session, task_ids: Vec<i64>, state: State) {
-    UNLEASE.with(|s| drop(s.write(session, &[task_ids.into(), state.code().into()])));
+pub fn unlease(session: &Session, task_ids: Vec<i64>, state: State) -> Vec<Holder> {
+    UNLEASE.with(|s| {
+        s.write(session, &[task_ids.into(), state.code().into()])
+            .all(holder)
+    })
 }
 
 /// The new expiry, if the token is live and the task not started.
@@ -391,7 +429,7 @@ pub struct Finalized {
     pub on_final_task_id: Option<i64>,
 }
 
-/// Ends the task if the token is current.
+/// Ends the task if the token is current; not one whose work must be undone first.
 pub fn finalize(session: &Session, task_id: i64, token: i64, report: &Report) -> Option<Finalized> {
     let args = [
         task_id.into(),
@@ -405,14 +443,8 @@ pub fn finalize(session: &Session, task_id: i64, token: i64, report: &Report) ->
     FINALIZE.with(|s| {
         s.write(session, &args).first(|row| Finalized {
             finalized_at: row.get(),
-            place: Place {
-                queue_id: row.get(),
-                step_id: row.get(),
-                slot_key: row.get(),
-                run_slot_key: row.get(),
-                shard: row.get(),
-            },
             on_final_task_id: row.get(),
+            place: Place::read(row),
         })
     })
 }

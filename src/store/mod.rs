@@ -2,6 +2,7 @@
 
 pub mod capability;
 pub mod check;
+pub mod compensation;
 pub mod floors;
 pub mod lease;
 pub mod on_final;

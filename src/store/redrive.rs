@@ -40,11 +40,24 @@ pub fn lock_many(session: &Session, task_ids: Vec<i64>) -> Vec<i64> {
     locked
 }
 
-/// (old task, new task) of those that nobody has redriven yet.
-pub fn insert(session: &Session, task_ids: Vec<i64>) -> Vec<(i64, i64)> {
+/// A task that was redriven.
+pub struct Redriven {
+    pub old: i64,
+    pub new: i64,
+    /// The key in whose line the new one stands.
+    pub waits_for: Option<i64>,
+    pub queue_id: i32,
+}
+
+/// Those that nobody has redriven yet.
+pub fn insert(session: &Session, task_ids: Vec<i64>) -> Vec<Redriven> {
     INSERT.with(|s| {
-        s.write(session, &[task_ids.into()])
-            .all(|row| (row.get(), row.get()))
+        s.write(session, &[task_ids.into()]).all(|row| Redriven {
+            old: row.get(),
+            new: row.get(),
+            waits_for: row.get(),
+            queue_id: row.get(),
+        })
     })
 }
 
@@ -71,6 +84,8 @@ pub struct InRun {
     pub shard: i16,
     /// How the old one ended.
     pub state: State,
+    /// Before its work was undone.
+    pub first: Option<State>,
 }
 
 /// The new task, blocked until the run is resumed; `None`: somebody has redriven the old one.
@@ -81,6 +96,7 @@ pub fn insert_in_run(session: &Session, task_id: i64) -> Option<InRun> {
             step_id: row.get(),
             shard: row.get(),
             state: task::state(row),
+            first: row.get::<Option<i16>>().and_then(State::from_code),
         })
     })
 }

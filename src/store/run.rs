@@ -6,7 +6,7 @@ use crate::pg::datum::{Instant, Jsonb, QueueIds};
 use crate::pg::session::Session;
 use crate::pg::statement::Row;
 use crate::statements;
-use crate::store::lease::Place;
+use crate::store::lease::{self, Holder, Place};
 
 statements! {
     INSERT = "run_insert.sql",
@@ -36,6 +36,8 @@ statements! {
     RESUME_TASKS = "run_resume_tasks.sql",
     END_TASKS = "run_end_tasks.sql",
     REQUEST_CANCEL = "run_request_cancel.sql",
+    LOCK_REGISTERED = "run_lock_registered.sql",
+    KEEP_FIRST = "run_keep_first.sql",
     STATE_OF_STEP = "run_state_of_step.sql",
     STATE_NOW = "run_state_now.sql",
     SEEN = "run_seen.sql",
@@ -354,11 +356,26 @@ pub fn lock_tasks(session: &Session, run_id: i64, up_to: State) {
 }
 
 /// Blocks what is in line, never waiting; returns the tasks.
-pub fn pause_tasks(session: &Session, run_id: i64) -> Vec<i64> {
-    PAUSE_TASKS.with(|s| s.write(session, &[run_id.into()]).all(|row| row.get()))
+pub fn pause_tasks(session: &Session, run_id: i64) -> Vec<Holder> {
+    PAUSE_TASKS.with(|s| s.write(session, &[run_id.into()]).all(lease::holder))
 }
 
-/// The slot keys for which the blocked tasks of a run will get in line, highest first, each with a queue of theirs.
+/// Tasks in flight of these steps whose work must be undone when they are called off: those that do not run, with `force` also
+/// those that do. Passes over what others hold.
+pub fn lock_registered(session: &Session, step_ids: Vec<i64>, force: bool) -> Vec<i64> {
+    LOCK_REGISTERED.with(|s| {
+        s.write(session, &[step_ids.into(), force.into()])
+            .all(|row| row.get())
+    })
+}
+
+/// How a run ended first that is undone before it ends.
+pub fn keep_first(session: &Session, run_id: i64, state: RunState, result: Option<Jsonb>) {
+    let args = [run_id.into(), state.code().into(), result.into()];
+    KEEP_FIRST.with(|s| drop(s.write(session, &args)));
+}
+
+/// The slot keys in whose lines the blocked tasks of a run stand, or will, each with a queue of theirs.
 pub fn resume_keys(session: &Session, run_id: i64) -> Vec<(i64, i32)> {
     RESUME_KEYS.with(|s| {
         s.write(session, &[run_id.into()])
@@ -390,13 +407,7 @@ pub fn end_tasks(
         s.write(session, &args).all(|row| EndedTask {
             task_id: row.get(),
             on_final_task_id: row.get(),
-            place: Place {
-                queue_id: row.get(),
-                step_id: row.get(),
-                slot_key: row.get(),
-                run_slot_key: row.get(),
-                shard: row.get(),
-            },
+            place: Place::read(row),
         })
     })
 }

@@ -53,7 +53,6 @@ statements! {
     SUCCESSOR_INSERT = "successor_insert.sql",
     SCOPE_OF_TASK = "scope_of_task.sql",
     NEEDS_OF_SCOPE = "needs_of_scope.sql",
-    DUE_INSERT = "due_insert.sql",
     DUE_TAKE = "due_take.sql",
 }
 
@@ -116,11 +115,13 @@ pub struct Waiting<'a> {
     pub needs: Jsonb,
     /// It is there for failures.
     pub survives: bool,
+    /// Where the work of its tasks is undone.
+    pub compensate_queue_id: Option<i32>,
 }
 
 /// The steps of a run, in an order in which each comes after those it needs.
 pub fn insert_waiting(session: &Session, run_id: i64, steps: &[Waiting]) {
-    let args: [Arg; 7] = [
+    let args: [Arg; 8] = [
         run_id.into(),
         steps
             .iter()
@@ -150,6 +151,11 @@ pub fn insert_waiting(session: &Session, run_id: i64, steps: &[Waiting]) {
         steps
             .iter()
             .map(|step| step.survives)
+            .collect::<Vec<_>>()
+            .into(),
+        steps
+            .iter()
+            .map(|step| step.compensate_queue_id)
             .collect::<Vec<_>>()
             .into(),
     ];
@@ -216,8 +222,10 @@ pub struct Spec {
     pub max_attempts: i32,
     pub priority: i16,
     pub max_runtime: Option<Interval>,
-    pub slot_key: Option<i64>,
-    pub run_slot_key: Option<i64>,
+    /// Its own, its run's, and those with a name.
+    pub slot_keys: Vec<i64>,
+    /// Its definition says how to undo its work.
+    pub compensable: bool,
     pub shards: i16,
 }
 
@@ -229,6 +237,12 @@ pub struct Items<P> {
     pub ready: i32,
     /// In line for this key; `None`: until the run is resumed.
     pub waits_for: Option<i64>,
+}
+
+/// Slot keys as a table has them.
+pub fn keys(slot_keys: &[i64]) -> Arg {
+    let some = (!slot_keys.is_empty()).then(|| slot_keys.to_vec());
+    some.into()
 }
 
 /// (index, task, whether it is ready rather than blocked)
@@ -245,12 +259,12 @@ pub fn insert_items<P: Into<Arg>>(
         step.max_attempts.into(),
         items.payloads.into(),
         items.ready.into(),
-        step.slot_key.into(),
+        keys(&step.slot_keys),
         i32::from(step.shards).into(),
         items.first_index.into(),
         step.priority.into(),
         step.max_runtime.into(),
-        step.run_slot_key.into(),
+        step.compensable.then_some(true).into(),
         items.waits_for.into(),
     ];
     STEP_ITEMS_INSERT.with(|s| {
@@ -359,8 +373,9 @@ pub struct Ended {
     pub cancelled: i32,
     /// Of those failed.
     pub quarantined: i32,
-    /// Of those cancelled.
+    /// Compensated, and of these, those that had failed.
     pub compensated: i32,
+    pub compensated_failed: i32,
     /// Of those cancelled: they never were tasks.
     pub forgotten: i32,
 }
@@ -376,19 +391,31 @@ pub fn count_down(session: &Session, step_id: i64, shard: i16, ended: Ended) -> 
         ended.quarantined.into(),
         ended.compensated.into(),
         ended.forgotten.into(),
+        ended.compensated_failed.into(),
     ];
     STEP_COUNT_DOWN
         .with(|s| s.write(session, &args).first(|row| row.get()))
         .unwrap_or(false)
 }
 
-/// An item that has ended in this state is open again; whether its shard had none left.
-pub fn count_up(session: &Session, step_id: i64, shard: i16, state: State) -> bool {
+/// An item that has ended in this state (`had_failed`: before it was compensated) is open again; whether its shard had none left.
+pub fn count_up(
+    session: &Session,
+    step_id: i64,
+    shard: i16,
+    state: State,
+    had_failed: bool,
+) -> bool {
     STEP_COUNT_UP
         .with(|s| {
             s.write(
                 session,
-                &[step_id.into(), shard.into(), state.code().into()],
+                &[
+                    step_id.into(),
+                    shard.into(),
+                    state.code().into(),
+                    had_failed.into(),
+                ],
             )
             .first(|row| row.get())
         })
@@ -641,19 +668,6 @@ pub fn needs_ended(session: &Session, task_id: i64, name: Option<&str>, needs: V
         .expect("an aggregate returns one row")
 }
 
-/// Work that a transaction leaves rather than wait for another one.
-#[derive(Clone, Copy)]
-pub enum Due {
-    /// What follows from where a step is, and from a failure of one of its tasks.
-    Step {
-        step_id: i64,
-        failed_task_id: Option<i64>,
-    },
-    Slot {
-        slot_key: i64,
-    },
-}
-
 /// The step of a live task, and whether it is there for failures.
 fn live(session: &Session, task_id: i64) -> Option<(i64, bool)> {
     STEP_OF_LIVE_TASK.with(|s| {
@@ -705,25 +719,28 @@ pub fn insert_due_failed(session: &Session, task_ids: Vec<i64>) {
     DUE_INSERT_FAILED.with(|s| drop(s.write(session, &[task_ids.into()])));
 }
 
-/// Leaves a slot that may be free to who looks into the queue.
-pub fn insert_due_slot(session: &Session, slot_key: i64, queue_id: i32) {
-    let args = [slot_key.into(), queue_id.into()];
-    DUE_INSERT.with(|s| drop(s.write(session, &args)));
+/// What others left in a queue.
+pub enum Due {
+    /// What follows from where a step is, and from a failure of one of its tasks.
+    Step {
+        step_id: i64,
+        failed_task_id: Option<i64>,
+    },
+    /// What follows for a task that is compensating.
+    Owner { task_id: i64 },
 }
 
 pub fn take_due(session: &Session, queue_id: i32) -> Vec<Due> {
     DUE_TAKE.with(|s| {
         s.write(session, &[queue_id.into(), i64::from(limits::SWEEP).into()])
             .all(|row| {
-                let (step_id, slot_key): (Option<i64>, Option<i64>) = (row.get(), row.get());
-                match (step_id, slot_key) {
-                    (Some(step_id), _) => Due::Step {
+                let (step_id, failed_task_id) = (row.get(), row.get());
+                match step_id {
+                    Some(step_id) => Due::Step {
                         step_id,
-                        failed_task_id: row.get(),
+                        failed_task_id,
                     },
-                    (None, slot_key) => Due::Slot {
-                        slot_key: slot_key.expect("one of the two is set"),
-                    },
+                    None => Due::Owner { task_id: row.get() },
                 }
             })
     })

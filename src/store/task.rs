@@ -6,13 +6,17 @@ use crate::pg::datum::{Instant, Jsonb};
 use crate::pg::session::Session;
 use crate::pg::statement::{Row, Rows};
 use crate::statements;
+use crate::store::floors::Scan;
+use crate::store::{queue, slot};
 use std::collections::HashSet;
 
 statements! {
     CREATE = "task_create.sql",
+    CREATE_READY = "task_create_ready.sql",
     CREATE_MANY = "task_create_many.sql",
     BY_KEY = "task_by_key.sql",
     FOUND = "found.sql",
+    IS_LIVE = "task_is_live.sql",
     FINALIZED_SAME = "finalized_same.sql",
     REASON = "done_reason.sql",
     GET = "task_get.sql",
@@ -51,8 +55,22 @@ pub fn state(row: &mut Row) -> State {
     State::from_code(code).expect("the table holds known states only")
 }
 
+/// Where a new task with slot keys stands.
+pub struct Placed<'a> {
+    pub task_id: i64,
+    pub slot_keys: &'a [i64],
+    pub state: State,
+    /// The key in whose line it stands.
+    pub waits_for: Option<i64>,
+}
+
 /// `None`: the queue of that name is not the one that is held, or the key is taken.
-pub fn create(session: &Session, queue_id: i32, new: &New) -> Option<Created> {
+pub fn create(
+    session: &Session,
+    queue_id: i32,
+    new: &New,
+    placed: Option<&Placed>,
+) -> Option<Created> {
     let args = [
         new.queue.as_str().into(),
         new.payload.into(),
@@ -63,6 +81,10 @@ pub fn create(session: &Session, queue_id: i32, new: &New) -> Option<Created> {
         new.max_attempts.into(),
         new.metadata.into(),
         queue_id.into(),
+        placed.map(|placed| placed.slot_keys.to_vec()).into(),
+        placed.map(|placed| placed.task_id).into(),
+        placed.map(|placed| placed.state.code()).into(),
+        placed.and_then(|placed| placed.waits_for).into(),
     ];
     CREATE.with(|s| {
         s.write(session, &args).first(|row| Created {
@@ -70,6 +92,52 @@ pub fn create(session: &Session, queue_id: i32, new: &New) -> Option<Created> {
             task_id: row.get(),
             state: state(row),
         })
+    })
+}
+
+/// Creates a task that needs slots, if all of them are free. `slot_keys`: what the keys of these names are known as here.
+pub fn create_ready(
+    session: &Session,
+    queue_id: i32,
+    new: &New,
+    names: &[String],
+    slot_keys: &[i64],
+) -> Option<Created> {
+    let scans: Vec<Scan> = slot_keys.iter().map(|key| slot::free_scan(*key)).collect();
+    let args = [
+        new.queue.as_str().into(),
+        new.payload.into(),
+        new.name.clone().into(),
+        new.key.clone().into(),
+        new.priority.into(),
+        new.run_at.into(),
+        new.max_attempts.into(),
+        new.metadata.into(),
+        queue_id.into(),
+        names.to_vec().into(),
+        slot_keys.to_vec().into(),
+        scans.iter().map(Scan::start).collect::<Vec<i64>>().into(),
+        queue::lane(new.priority).into(),
+    ];
+    let (mut task_id, mut created, mut taken, mut lanes) = (0, false, false, None);
+    let seen: Vec<(Option<i64>, i64)> = CREATE_READY.with(|s| {
+        s.write(session, &args).all(|row| {
+            let seen = (row.get(), row.get());
+            (task_id, created) = (row.get(), row.get());
+            (taken, lanes) = (row.get(), row.get());
+            seen
+        })
+    });
+    for (scan, (first, drawn)) in scans.into_iter().zip(seen) {
+        scan.end(first, drawn);
+    }
+    if taken && !created {
+        slot::free(session, task_id, slot_keys.to_vec());
+    }
+    lanes.filter(|_| created).map(|lanes| Created {
+        lanes,
+        task_id,
+        state: State::Ready,
     })
 }
 
@@ -82,6 +150,7 @@ pub struct NewMany {
     pub priority: i16,
     pub run_at: Option<Instant>,
     pub max_attempts: i32,
+    pub slot_keys: Vec<i64>,
 }
 
 /// (ordinal, task id) of those that were created.
@@ -93,9 +162,18 @@ pub fn create_many(session: &Session, new: &NewMany) -> Vec<(i64, i64)> {
         new.priority.into(),
         new.run_at.into(),
         new.max_attempts.into(),
-        State::Ready.code().into(),
+        if new.slot_keys.is_empty() {
+            State::Ready
+        } else {
+            State::Blocked
+        }
+        .code()
+        .into(),
         Jsonb::empty_object().into(),
         new.keys.clone().into(),
+        (!new.slot_keys.is_empty())
+            .then(|| new.slot_keys.clone())
+            .into(),
     ];
     let (mut asked, mut created) = (Vec::new(), HashSet::new());
     CREATE_MANY.with(|s| {
@@ -148,6 +226,13 @@ pub fn find(session: &Session, task_id: i64) -> Option<Standing> {
                 finalized_at: row.get(),
             })
     })
+}
+
+/// Whether a task has not ended.
+pub fn is_live(session: &Session, task_id: i64) -> bool {
+    IS_LIVE
+        .with(|s| s.write(session, &[task_id.into()]).first(|row| row.get()))
+        .expect("one row")
 }
 
 /// Whether a task ended with these very values.

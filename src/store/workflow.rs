@@ -11,6 +11,7 @@ statements! {
     LATEST = "workflow_latest.sql",
     DEFINITION = "workflow_definition.sql",
     EVALUATE = "workflow_evaluate.sql",
+    COMPENSATE = "workflow_compensate.sql",
     WHY_NOT = "why_not.sql",
     TEXT = "workflow_text.sql",
     GET = "workflow_get.sql",
@@ -101,6 +102,35 @@ pub fn evaluate(session: &Session, step: &Evaluate) -> Evaluated {
             })
         })
         .expect("a run's definition is there as long as the run is")
+}
+
+/// A compensation that a step's definition asks for, of one of its tasks.
+pub struct Compensate<'a> {
+    pub run_id: i64,
+    pub workflow_id: i64,
+    /// Of the step in the definition.
+    pub position: usize,
+    pub reads: Vec<String>,
+    pub places: &'a str,
+    pub task_id: i64,
+    pub max_bytes: i32,
+}
+
+/// Its payload, or why it has none.
+pub fn compensation(session: &Session, of: &Compensate) -> Result<Jsonb, String> {
+    let args = [
+        of.run_id.into(),
+        of.reads.clone().into(),
+        of.workflow_id.into(),
+        of.position.to_string().into(),
+        Jsonb::from_text(of.places).into(),
+        of.task_id.into(),
+        of.max_bytes.into(),
+    ];
+    let (problem, payload): (Option<String>, Option<Jsonb>) = COMPENSATE
+        .with(|s| s.write(session, &args).first(|row| (row.get(), row.get())))
+        .expect("a run's definition is there as long as the run is");
+    payload.ok_or_else(|| problem.unwrap_or_default())
 }
 
 /// A definition as the server writes it.

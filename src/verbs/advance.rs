@@ -1,33 +1,49 @@
 //! What follows when tasks end, or give back their slots, in the same transaction: the slots go to the next
 //! in line, the groups' counters go down, and a step that has ended moves its run on.
 //!
-//! Lock order, over the whole batch: own tasks (locked by the verb, by id) → slot keys → counters → runs, each with its
-//! steps. Tasks that are not the verb's own are taken with SKIP LOCKED only. See docs/locking.md.
+//! Lock order, over the whole batch: own tasks (locked by the verb, by id) → tasks whose work they undo → counters → runs, each with its
+//! steps. Slots are never waited for. Tasks that are not the verb's own are taken with SKIP LOCKED only. See docs/locking.md.
 
-use super::items;
 use super::runs::{self, Failure, Sequel};
+use super::slots::{self, Leaving};
+use super::{compensations, items};
 use crate::model::run::{RunState, StepState, step_end};
 use crate::model::state::State;
 use crate::pg::datum::Jsonb;
 use crate::pg::session::Session;
 use crate::pg::{lock, settings, xact};
-use crate::store::floors::{self, Line};
-use crate::store::lease::{self, Place};
-use crate::store::run;
-use crate::store::slot::Given;
+use crate::store::lease::Place;
 use crate::store::step::{self, Due, Ended, Forgotten, Joined};
-use crate::store::{on_final, slot};
-use std::cmp::Reverse;
+use crate::store::{compensation, on_final, run};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A task that has left its place: it has ended, or it is scheduled or blocked and holds no slot.
+/// A task that has left its place: it has ended, is compensating, or is scheduled or blocked and holds no slot.
 pub struct Left {
     pub task_id: i64,
     /// How it ended, if it did.
     pub ended: Option<State>,
+    /// How it ended first, if its work is undone before that is so.
+    pub first: Option<State>,
     /// The id drawn for the task that tells of its end, if its queue does.
     pub on_final_task_id: Option<i64>,
+    /// A compensation that this has made ready.
+    pub dispatched: Option<i64>,
     pub place: Place,
+}
+
+impl Left {
+    /// It has failed, whatever becomes of it.
+    fn has_failed(&self) -> bool {
+        matches!(
+            self.ended.or(self.first),
+            Some(State::Failed | State::Quarantined)
+        )
+    }
+
+    /// What is compensating keeps its slots.
+    fn leaves_slots(&self) -> bool {
+        !self.place.slot_keys.is_empty() && (self.ended.is_some() || self.first.is_none())
+    }
 }
 
 /// What others left at a step, because its run's gate was closed.
@@ -41,7 +57,7 @@ pub struct DueStep {
 
 /// Advances what depends on these tasks; returns the tasks made ready.
 pub fn after(session: &Session, left: Vec<Left>) -> Vec<i64> {
-    after_all(session, left, &[])
+    after_all(session, left, &Dues::default())
 }
 
 /// The same for tasks that were ended with their run, and items that will never be tasks.
@@ -49,9 +65,10 @@ pub fn after_cancel(session: &Session, left: Vec<Left>, forgotten: &[Forgotten])
     advance(session, &left, forgotten, BTreeMap::new());
 }
 
-/// The same, and what others left at these steps.
-pub fn after_all(session: &Session, mut left: Vec<Left>, due: &[DueStep]) -> Vec<i64> {
-    if left.is_empty() && due.is_empty() {
+/// The same, and what others left.
+pub fn after_all(session: &Session, mut left: Vec<Left>, dues: &Dues) -> Vec<i64> {
+    let due = &dues.steps;
+    if left.is_empty() && due.is_empty() && dues.owners.is_empty() {
         return Vec::new();
     }
     let mut sequels: BTreeMap<i64, Sequel> = BTreeMap::new();
@@ -59,8 +76,10 @@ pub fn after_all(session: &Session, mut left: Vec<Left>, due: &[DueStep]) -> Vec
         let of_step = due.iter().filter(|due| due.step_id == step_id).copied();
         sequels.entry(run_id).or_default().due.extend(of_step);
     }
+    let mut dispatched = compensations::go_on(session, &mut left, &dues.owners, &mut sequels);
     let forgotten = fail(session, &mut left, due, &mut sequels);
-    advance(session, &left, &forgotten, sequels)
+    dispatched.extend(advance(session, &left, &forgotten, sequels));
+    dispatched
 }
 
 fn advance(
@@ -69,27 +88,26 @@ fn advance(
     forgotten: &[Forgotten],
     mut sequels: BTreeMap<i64, Sequel>,
 ) -> Vec<i64> {
-    let mut dispatched = Vec::new();
-    let mut dry = Vec::new();
-    let mut half = Vec::new();
-    for ((Reverse(slot_key), queue_id), holders) in holders(left) {
-        let (given, is_dry) = free_slots(session, slot_key, queue_id, holders);
-        for (task_id, needs) in given {
-            match needs {
-                None => dispatched.push(task_id),
-                Some(other_key) => half.push((task_id, other_key, queue_id)),
-            }
-        }
-        if is_dry {
-            dry.push(slot_key);
-        }
+    let completed: Vec<i64> = left
+        .iter()
+        .filter(|task| task.ended == Some(State::Completed) && task.place.compensable)
+        .map(|task| task.task_id)
+        .collect();
+    if !completed.is_empty() {
+        compensation::define(session, completed);
     }
-    // Who was handed one slot asks for the other when no key is waited for any more: it may keep others from freeing that.
-    for (task_id, slot_key, queue_id) in half {
-        if take_or_wait(session, slot_key, task_id, queue_id) {
-            dispatched.push(task_id);
-        }
-    }
+    let mut dispatched: Vec<i64> = left.iter().filter_map(|task| task.dispatched).collect();
+    let leaving: Vec<Leaving> = left
+        .iter()
+        .filter(|task| task.leaves_slots())
+        .map(|task| Leaving {
+            task_id: task.task_id,
+            queue_id: task.place.queue_id,
+            slot_keys: task.place.slot_keys.clone(),
+        })
+        .collect();
+    let freed = slots::release(session, &leaving);
+    dispatched.extend(freed.ready);
     let mut shards: BTreeMap<i64, i32> = BTreeMap::new();
     for ((step_id, shard), count) in counts(left, forgotten) {
         if step::count_down(session, step_id, shard, count) {
@@ -106,12 +124,14 @@ fn advance(
         .map(|due| due.step_id)
         .collect();
     for (run_id, sequel) in sequels {
-        dispatched.extend(runs::move_on(session, run_id, sequel));
+        let moved = runs::move_on(session, run_id, sequel);
+        dispatched.retain(|task_id| !moved.blocked.contains(task_id));
+        dispatched.extend(moved.ready);
     }
     for step_id in due {
         dispatched.extend(items::next_batch_if_dry(session, step_id));
     }
-    for slot_key in dry {
+    for slot_key in freed.dry {
         dispatched.extend(items::next_batch_of_key(session, slot_key));
     }
     dispatched.extend(tell(session, left));
@@ -139,8 +159,8 @@ fn fail(
 ) -> Vec<Forgotten> {
     let mut failed: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     for task in &*left {
-        if let (Some(State::Failed | State::Quarantined), Some(step_id), Some(_)) =
-            (task.ended, task.place.step_id, task.place.shard)
+        if task.has_failed()
+            && let (Some(step_id), Some(_)) = (task.place.step_id, task.place.shard)
         {
             failed.entry(step_id).or_default().push(task.task_id);
         }
@@ -186,21 +206,6 @@ fn fail(
     forgotten
 }
 
-/// Who holds, or may hold, slots of which key. Steps' keys come before runs': who is handed the one asks for the other.
-fn holders(left: &[Left]) -> BTreeMap<(Reverse<i64>, i32), Vec<i64>> {
-    let mut holders: BTreeMap<(Reverse<i64>, i32), Vec<i64>> = BTreeMap::new();
-    for task in left {
-        let place = task.place;
-        for slot_key in [place.slot_key, place.run_slot_key].into_iter().flatten() {
-            holders
-                .entry((Reverse(slot_key), place.queue_id))
-                .or_default()
-                .push(task.task_id);
-        }
-    }
-    holders
-}
-
 fn counts(left: &[Left], forgotten: &[Forgotten]) -> BTreeMap<(i64, i16), Ended> {
     let mut counts: BTreeMap<(i64, i16), Ended> = BTreeMap::new();
     for task in left {
@@ -210,13 +215,20 @@ fn counts(left: &[Left], forgotten: &[Forgotten]) -> BTreeMap<(i64, i16), Ended>
             continue;
         };
         let count = counts.entry((step_id, shard)).or_default();
-        match state {
+        let compensated = state == State::Compensated;
+        let counted = if compensated {
+            task.first.unwrap_or(State::Failed)
+        } else {
+            state
+        };
+        match counted {
             State::Completed => count.completed += 1,
-            State::Cancelled | State::Compensated => count.cancelled += 1,
+            State::Cancelled => count.cancelled += 1,
             _ => count.failed += 1,
         }
         count.quarantined += i32::from(state == State::Quarantined);
-        count.compensated += i32::from(state == State::Compensated);
+        count.compensated += i32::from(compensated);
+        count.compensated_failed += i32::from(compensated && counted != State::Cancelled);
     }
     for gone in forgotten {
         for index in gone.first_index..gone.first_index + gone.items {
@@ -281,133 +293,21 @@ fn tell(session: &Session, left: &[Left]) -> Vec<i64> {
     told
 }
 
-/// Hands the slots of tasks that need them no longer to the next in line, or frees them: (who was given one, whether nobody
-/// is in line any more).
-///
-/// A slot that finds nobody in line is freed only under the key's lock, after a second look: who gets in
-/// line holds that key FOR SHARE, so either is seen by the other.
-fn free_slots(
-    session: &Session,
-    slot_key: i64,
-    queue_id: i32,
-    holders: Vec<i64>,
-) -> (Vec<Given>, bool) {
-    let line = || Line::Waiting { slot_key };
-    let (freed, mut given) =
-        slot::hand_over(session, slot_key, holders.clone(), floors::scan(line()));
-    let mut dry = false;
-    if given.len() < freed {
-        slot::exclude(session, slot_key);
-        let scan = floors::sure_scan(line());
-        let (freed, again) = slot::hand_over(session, slot_key, holders.clone(), scan);
-        dry = freed > again.len();
-        given.extend(again);
-        if dry {
-            // Waiters that others have locked, or that a fixed snapshot does not show, are looked for later.
-            let waiting = xact::has_fixed_snapshot() || slot::waiter_exists(session, slot_key);
-            slot::free(session, slot_key, holders);
-            if waiting {
-                step::insert_due_slot(session, slot_key, queue_id);
-            }
-        }
-    }
-    (given, dry)
-}
-
-/// Those that were given a slot and need no other one; the others take the other one, or get in line for it.
-fn make_ready(session: &Session, given: Vec<Given>, queue_id: i32) -> Vec<i64> {
-    given
-        .into_iter()
-        .filter(|(task_id, needs)| {
-            needs.is_none_or(|slot_key| take_or_wait(session, slot_key, *task_id, queue_id))
-        })
-        .map(|(task_id, _)| task_id)
-        .collect()
-}
-
-/// Whether a locked task took the last slot that it needs, and is ready; else it is in line for it.
-pub fn take_or_wait(session: &Session, slot_key: i64, task_id: i64, queue_id: i32) -> bool {
-    let slot = take_slot(session, slot_key, task_id);
-    if matches!(slot, Slot::Taken) {
-        lease::make_ready(session, task_id);
-        return true;
-    }
-    lease::make_waiting(session, task_id, Some(slot_key));
-    if matches!(slot, Slot::Busy) {
-        step::insert_due_slot(session, slot_key, queue_id);
-    }
-    false
-}
-
-/// Whether a task may get in line.
-pub enum Slot {
-    Taken,
-    /// None is free, and none will be without its being handed to who is in line.
-    None,
-    /// Somebody is freeing one, or may be: look again later.
-    Busy,
-}
-
-/// Takes a free slot for a locked task; never waits, because an acquire may hold other keys by now.
-pub fn take_slot(session: &Session, slot_key: i64, task_id: i64) -> Slot {
-    if slot::take(session, slot_key, task_id) {
-        return Slot::Taken;
-    }
-    if !slot::try_share(session, slot_key) {
-        return Slot::Busy;
-    }
-    if slot::take(session, slot_key, task_id) {
-        Slot::Taken
-    } else if xact::has_fixed_snapshot() || slot::has_free(session, slot_key) {
-        // One is free, and locked by somebody who may yet leave it free.
-        Slot::Busy
-    } else {
-        Slot::None
-    }
-}
-
-/// Puts tasks in line for a key, and gives them what is free; returns those made ready. Never waits for the key: who
-/// frees a slot of it right now may not see them, so the key is looked at again later.
-pub fn line_up(
-    session: &Session,
-    slot_key: i64,
-    queue_id: i32,
-    put_in_line: impl FnOnce(),
-) -> Vec<i64> {
-    let sure = slot::try_share(session, slot_key) && !xact::has_fixed_snapshot();
-    put_in_line();
-    fill(session, slot_key, queue_id, !sure)
-}
-
-/// Gives free slots of a key to who is in line; returns the tasks made ready. If some may be left free (or `unsure`), the
-/// key is looked at again later.
-pub fn fill(session: &Session, slot_key: i64, queue_id: i32, unsure: bool) -> Vec<i64> {
-    let mut ready = Vec::new();
-    loop {
-        let given = slot::fill(session, slot_key);
-        if given.is_empty() {
-            break;
-        }
-        ready.extend(make_ready(session, given, queue_id));
-    }
-    if (unsure || slot::has_free(session, slot_key)) && slot::waiter_exists(session, slot_key) {
-        step::insert_due_slot(session, slot_key, queue_id);
-    }
-    ready
-}
-
 /// What others left in a queue.
 #[derive(Default)]
 pub struct Dues {
-    pub steps: Vec<DueStep>,
-    /// Keys that may have free slots, each with its queue.
-    keys: Vec<(i64, i32)>,
+    steps: Vec<DueStep>,
+    /// Tasks that are compensating, each with the queue where it was left.
+    owners: Vec<(i64, i32)>,
+    /// Queues in which slots may have been left.
+    queues: Vec<i32>,
 }
 
 impl Dues {
     /// Takes up what others left in a queue, bounded.
     pub fn take(&mut self, session: &Session, queue_id: i32) {
         xact::force_id();
+        self.queues.push(queue_id);
         for due in step::take_due(session, queue_id) {
             match due {
                 Due::Step {
@@ -418,17 +318,17 @@ impl Dues {
                     queue_id,
                     failed_task_id,
                 }),
-                Due::Slot { slot_key } => self.keys.push((slot_key, queue_id)),
-            };
+                Due::Owner { task_id } => self.owners.push((task_id, queue_id)),
+            }
         }
     }
 
-    /// Hands out the slots that may be free. After everything that waits for a key: it keeps others from freeing slots.
-    pub fn fill(mut self, session: &Session) {
-        self.keys.sort_unstable();
-        self.keys.dedup();
-        for (slot_key, queue_id) in self.keys {
-            fill(session, slot_key, queue_id, false);
+    /// Hands out the slots that may be free.
+    pub fn fill(self, session: &Session) {
+        for queue_id in self.queues {
+            for slot_key in slots::take_up(session, queue_id).dry {
+                items::next_batch_of_key(session, slot_key);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::pg::datum::{Elements, Instant, Jsonb, Text};
 use crate::pg::error::Misuse;
 use crate::pg::settings;
 use pgrx::datum::{FromDatum, Interval};
+use std::collections::BTreeSet;
 
 pub type Checked<T> = Result<T, Misuse>;
 
@@ -344,16 +345,22 @@ fn unreserved(kind: String, reserved: &[&str]) -> Checked<String> {
     }
 }
 
-/// `slot_keys` names keys that an operator has set.
-pub fn slot_keys(value: Option<Elements<String>>) -> Checked<()> {
-    let Some(keys) = value else { return Ok(()) };
+/// `slot_keys` names keys that an operator has set, each once.
+pub fn slot_keys(value: Option<Elements<String>>) -> Checked<Vec<String>> {
+    let Some(keys) = value else {
+        return Ok(Vec::new());
+    };
     let keys = not_null(
         "slot_keys",
         words("slot_keys", Some(keys), limits::SLOT_KEYS)?,
     )?;
-    match keys.first() {
-        None => Ok(()),
-        Some(key) => Err(Misuse::no_slot_key(key)),
+    let mut seen = BTreeSet::new();
+    match keys.iter().find(|key| !seen.insert(key.as_str())) {
+        Some(key) => Err(Misuse::bad_value(format!(
+            "argument \"slot_keys\" names \"{key}\" twice"
+        ))
+        .detail("A task holds one slot of each key.")),
+        None => Ok(keys),
     }
 }
 

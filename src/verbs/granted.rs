@@ -1,11 +1,12 @@
 //! Leases that must not be: what an acquire has just granted in runs that are paused, or being called off, is taken back.
 
+use super::slots;
 use crate::model::run::RunState;
 use crate::model::state::State;
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::lease::{self, Leased};
-use crate::store::{run, slot, step};
+use crate::store::{run, step};
 use std::collections::BTreeSet;
 
 /// What became of leases that this transaction has just granted.
@@ -40,18 +41,15 @@ pub fn check(session: &Session, mut leased: Vec<Leased>) -> Granted {
         blocked: paused.len() + called_off.len(),
         in_line_again: in_line_again.len(),
     };
-    for (task_ids, state) in [
-        (paused.clone(), State::Blocked),
-        (called_off, State::Blocked),
-        (in_line_again, State::Ready),
-    ] {
+    for (task_ids, state) in [(called_off, State::Blocked), (in_line_again, State::Ready)] {
         if !task_ids.is_empty() {
             lease::unlease(session, task_ids, state);
         }
     }
     if !paused.is_empty() {
         // (One that is called off keeps its slots until it is ended: then they are handed on.)
-        slot::leave(session, paused);
+        let blocked = lease::unlease(session, paused, State::Blocked);
+        slots::release(session, &slots::leaving(blocked));
     }
     granted
 }

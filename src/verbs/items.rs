@@ -1,6 +1,6 @@
 //! The items of a step become tasks: when it starts, and of a wide step a batch at a time, as those before it are used up.
 
-use super::{advance, runs};
+use super::{runs, slots};
 use crate::model::definition::Step;
 use crate::model::limits;
 use crate::model::run::RunState;
@@ -36,12 +36,21 @@ pub fn create(
     );
     step::dispatch(session, step_id, total, shards);
     if let Some(capacity) = bound {
-        slot::insert(session, step_id, capacity, Vec::new());
+        let lanes = queue::lane(step.priority);
+        slot::insert(
+            session,
+            step_id,
+            capacity,
+            Vec::new(),
+            lanes,
+            vec![queue_id],
+        );
     }
     if total <= limits::BATCH {
         return insert(session, &spec, payloads, 0);
     }
-    let by_acquire = spec.slot_key.is_none().then_some(queue_id);
+    let bounded = bound.is_some() || run.slot_key.is_some();
+    let by_acquire = (!bounded).then_some(queue_id);
     step::insert_batches(session, step_id, payloads, limits::BATCH, by_acquire);
     // As many as may be ready at once; the others follow as these end.
     let mut ready = Vec::new();
@@ -65,7 +74,14 @@ fn spec(
 ) -> Spec {
     lock::hold_queue(queue_id);
     let queue = queue::by_id(session, queue_id);
+    // The narrowest first: it is the line in which they stand.
     let own = bounded.then_some(step_id);
+    let mut slot_keys: Vec<i64> = own.into_iter().chain(run.slot_key).collect();
+    if !step.slot_keys.is_empty() {
+        let lanes = queue::lane(step.priority);
+        let named = slot::find(session, step.slot_keys.clone(), queue_id, lanes);
+        slot_keys.extend(named.into_iter().filter_map(|(slot_key, _)| slot_key));
+    }
     Spec {
         run_id: run.run_id,
         step_id,
@@ -76,8 +92,8 @@ fn spec(
         max_runtime: step.max_runtime.as_deref().map(|text| {
             Interval::from_micros(workflow::interval(session, text).as_micros() as i64)
         }),
-        slot_key: own.or(run.slot_key),
-        run_slot_key: own.and(run.slot_key),
+        slot_keys,
+        compensable: step.compensate.is_some(),
         shards,
     }
 }
@@ -92,29 +108,32 @@ fn insert(session: &Session, spec: &Spec, payloads: JsonbArray, first_index: i32
         };
         step::insert_items(session, spec, items)
     };
-    match spec.slot_key {
+    match spec.slot_keys.first().copied() {
         None => items(payloads.len() as i32, None)
             .into_iter()
             .map(|(_, task_id, _)| task_id)
             .collect(),
-        Some(slot_key) => advance::line_up(session, slot_key, spec.queue_id, || {
+        Some(slot_key) => {
             items(0, Some(slot_key));
-        }),
+            slots::line_up(session, slot_key, spec.queue_id)
+        }
     }
 }
 
-/// Nobody waits for the key any more: the next items of the step, or of a step of the run, become tasks.
+/// If a slot of the key is free, and nobody waits for it any more: the next items of the step, or of a step of the run, become tasks.
 pub fn next_batch_of_key(session: &Session, slot_key: i64) -> Vec<i64> {
-    step::batches_of_key(session, slot_key)
-        .map_or_else(Vec::new, |step_id| next_batch(session, step_id))
+    match step::batches_of_key(session, slot_key) {
+        Some(step_id) if slot::look(session, slot_key, false) == (true, false) => {
+            next_batch(session, step_id)
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The same for one step, if it is bounded and has a free slot that nobody waits for.
 pub fn next_batch_if_dry(session: &Session, step_id: i64) -> Vec<i64> {
     match step::key_of_batches(session, step_id) {
-        Some(slot_key)
-            if slot::has_free(session, slot_key) && !slot::waiter_exists(session, slot_key) =>
-        {
+        Some(slot_key) if slot::look(session, slot_key, false) == (true, false) => {
             next_batch(session, step_id)
         }
         _ => Vec::new(),

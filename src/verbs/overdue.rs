@@ -1,11 +1,13 @@
 //! What acquire and reap do for tasks that nobody else looks after: leases that ran out, scheduled tasks
 //! whose time has come, and work that others left.
 
-use super::advance::{self, Left, Slot};
+use super::advance::Left;
+use super::{compensations, slots};
 use crate::model::backoff;
 use crate::model::ending::{self, Ending};
 use crate::model::limits;
 use crate::model::run::RunState;
+use crate::model::saga;
 use crate::model::state::State;
 use crate::model::transition::{self, Event};
 use crate::pg::datum::{Instant, Jsonb};
@@ -134,7 +136,7 @@ pub enum End {
     ByOthers,
 }
 
-/// Ends a locked task, and notes in `left` what must be advanced afterwards.
+/// Ends a locked task, or has its work undone first, and notes in `left` what must be advanced afterwards; returns its state.
 pub fn end(
     session: &Session,
     task: &Locked,
@@ -143,12 +145,17 @@ pub fn end(
     left: &mut Vec<Left>,
 ) -> State {
     let (by_lease, lost) = (how == End::ByLease, how == End::Lost);
+    if task.registrations > 0 && saga::is_undone(report.state, by_lease) {
+        return compensations::begin(session, task, report, by_lease, lost, left);
+    }
     let on_final_task_id = lease::end_task(session, task.task_id, report, by_lease, lost);
     left.push(Left {
         task_id: task.task_id,
         ended: Some(report.state),
+        first: None,
         on_final_task_id,
-        place: task.place,
+        dispatched: None,
+        place: task.place.clone(),
     });
     report.state
 }
@@ -184,8 +191,10 @@ pub fn postpone(
         left.push(Left {
             task_id: task.task_id,
             ended: None,
+            first: None,
             on_final_task_id: None,
-            place: task.place,
+            dispatched: None,
+            place: task.place.clone(),
         });
     }
     (state, run_at)
@@ -234,31 +243,17 @@ pub fn promote(session: &Session, queue: &str, queue_id: i32) {
     }
 }
 
-/// A scheduled task of a run, due and locked: it is ready, takes its slots or gets in line for one, or waits for its run to be
+/// A scheduled task of a run or with slot keys, due and locked: it takes its slots and is ready, gets in line for one, or waits for its run to be
 /// resumed; returns its state.
 pub fn promote_in_run(session: &Session, queue_id: i32, due: &Due) -> State {
     if run_is_paused(session, due.step_id) {
         lease::make_waiting(session, due.task_id, None);
         return moved(State::Scheduled, Event::Block);
     }
-    let Some(slot_key) = due.slot_key else {
+    if due.slot_keys.is_empty() {
         lease::make_ready(session, due.task_id);
-        return moved(State::Scheduled, Event::Due);
-    };
-    let ready = match advance::take_slot(session, slot_key, due.task_id) {
-        Slot::Taken => due
-            .run_slot_key
-            .is_none_or(|slot_key| advance::take_or_wait(session, slot_key, due.task_id, queue_id)),
-        Slot::None => {
-            lease::make_waiting(session, due.task_id, Some(slot_key));
-            false
-        }
-        Slot::Busy => return State::Scheduled,
-    };
-    if ready {
-        lease::make_ready(session, due.task_id);
-        moved(State::Scheduled, Event::Due)
-    } else {
-        moved(State::Scheduled, Event::Block)
+    } else if !slots::enter(session, due.task_id, queue_id, &due.slot_keys) {
+        return moved(State::Scheduled, Event::Block);
     }
+    moved(State::Scheduled, Event::Due)
 }

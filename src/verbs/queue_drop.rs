@@ -58,7 +58,7 @@ fn unused(session: &Session, name: &str, queue_id: i32) -> Checked<()> {
     }
     if uses.successors > 0 {
         return Err(refused(name).detail(format!(
-            "Steps and successors of runs that are still to be dispatched into it: {}.",
+            "Steps, successors and compensations that are still to be dispatched into it: {}.",
             uses.successors
         )));
     }
@@ -68,7 +68,7 @@ fn unused(session: &Session, name: &str, queue_id: i32) -> Checked<()> {
                 "Work that others left to be done in it: {}.",
                 uses.due
             ))
-            .hint("task_reap does it."));
+            .hint("Let task_reap do it."));
     }
     match uses.told_by {
         Some((other, name_of_other)) => Err(refused(name)

@@ -1,4 +1,5 @@
 use super::args::{self, Checked, answer};
+use super::task_redrive::again;
 use super::{access, queues};
 use crate::model::access::Capability::Control;
 use crate::model::limits;
@@ -46,7 +47,7 @@ fn queue_redrive(
             let Some(last) = page.last() else { break };
             after = *last;
             let locked = redrive::lock_many(&session, page);
-            redriven.extend(redrive::insert(&session, locked));
+            redriven.extend(again(&session, locked));
         }
         redriven.sort_unstable();
         Ok(redriven)

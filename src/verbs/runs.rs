@@ -5,23 +5,26 @@
 //! no step is dispatched twice.
 
 use super::advance::{self, DueStep, Left};
-use super::items;
+use super::overdue::{self, End};
+use super::{items, slots};
 use crate::model::definition::{Definition, Step};
 use crate::model::limits;
 use crate::model::run::{
-    OnError, RunState, StepState, Verdict, run_end, survives_failure, verdict,
+    OnError, RunEvent, RunState, StepState, Verdict, next_run, run_end, survives_failure, verdict,
 };
+use crate::model::saga::{Undoing, undoing};
 use crate::model::state::State;
 use crate::pg::datum::{Jsonb, JsonbArray};
 use crate::pg::session::Session;
 use crate::pg::{lock, settings, xact};
+use crate::store::compensation::{self, Next};
+use crate::store::lease::{self, Report};
 use crate::store::run::{self, Held};
-use crate::store::slot;
 use crate::store::step::{self, Forgotten, NewStep, NewSuccessor, StepRow, Unnoted};
-use crate::store::workflow::{self, Evaluate};
+use crate::store::workflow::{self, Compensate, Evaluate};
 use serde_json::json;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 /// What has happened in a run.
@@ -34,6 +37,8 @@ pub struct Sequel {
     pub due: Vec<DueStep>,
     /// When failures were to be looked at its gate was closed: a step of them.
     pub gate_was_closed: Option<i64>,
+    /// A compensation that was run for it has ended, in this queue.
+    pub undone: Option<i32>,
 }
 
 #[derive(Clone)]
@@ -64,7 +69,7 @@ pub fn stops(state: RunState, on_error: Option<OnError>, failed: bool) -> bool {
 }
 
 /// Tells a run what has happened in it; returns the tasks made ready. If its gate is closed, what follows is left for later.
-pub fn move_on(session: &Session, run_id: i64, sequel: Sequel) -> Vec<i64> {
+pub fn move_on(session: &Session, run_id: i64, sequel: Sequel) -> Moved {
     let held = run::try_lock(session, run_id).and_then(|_| run::hold(session, run_id));
     let mut joined = None;
     for (step_id, shards) in &sequel.shards {
@@ -80,6 +85,11 @@ pub fn move_on(session: &Session, run_id: i64, sequel: Sequel) -> Vec<i64> {
         if !failed.is_empty() {
             step::insert_due_failed(session, failed);
         }
+        if let Some(queue_id) = sequel.undone
+            && let Some(step) = step::of_run(session, run_id, None).first()
+        {
+            step::insert_due_again(session, step.step_id, queue_id);
+        }
         match joined {
             Some(step_id) => step::insert_due_step(session, step_id),
             // Back to where it was taken from: other queues have their own.
@@ -89,10 +99,11 @@ pub fn move_on(session: &Session, run_id: i64, sequel: Sequel) -> Vec<i64> {
                 }
             }
         }
-        return Vec::new();
+        return Moved::default();
     };
-    if joined.is_none() && sequel.failures.is_empty() && sequel.due.is_empty() {
-        return Vec::new();
+    let undone = sequel.undone.is_some();
+    if joined.is_none() && sequel.failures.is_empty() && sequel.due.is_empty() && !undone {
+        return Moved::default();
     }
     let mut moving = Moving::new(session, run);
     moving.failures = sequel.failures;
@@ -104,7 +115,18 @@ pub fn move_on(session: &Session, run_id: i64, sequel: Sequel) -> Vec<i64> {
         // What has not started is still to be called off, with locks that come before the run's.
         step::insert_due_step(session, step_id);
     }
-    moving.ready
+    Moved {
+        ready: moving.ready,
+        blocked: moving.blocked,
+    }
+}
+
+/// What came of it.
+#[derive(Default)]
+pub struct Moved {
+    pub ready: Vec<i64>,
+    /// Tasks that were in line, and are not: the run is paused.
+    pub blocked: HashSet<i64>,
 }
 
 /// A run that is moving, its row locked.
@@ -116,6 +138,7 @@ pub struct Moving<'a> {
     /// Look at every waiting step, not just at those behind a step that has ended.
     pub look_at_all: bool,
     pub ready: Vec<i64>,
+    blocked: HashSet<i64>,
     steps: HashMap<String, StepRow>,
     events: Vec<(&'static str, Jsonb)>,
     /// Something is left to do that needs locks which are not taken here.
@@ -132,6 +155,7 @@ impl<'a> Moving<'a> {
             failures: Vec::new(),
             look_at_all: false,
             ready: Vec::new(),
+            blocked: HashSet::new(),
             steps: HashMap::new(),
             events: Vec::new(),
             due: None,
@@ -149,7 +173,10 @@ impl<'a> Moving<'a> {
 
     /// Looks at what has ended, and does what follows, until nothing does.
     pub fn go(&mut self) {
-        if !self.run.state.is_terminal() {
+        if self.run.state == RunState::Compensating {
+            self.undo();
+            self.flush();
+        } else if !self.run.state.is_terminal() {
             self.note_failures();
             self.follow();
             self.flush();
@@ -230,8 +257,11 @@ impl<'a> Moving<'a> {
         self.run.state = RunState::Paused;
         self.run.checkpoint = Some(checkpoint.to_owned());
         let blocked = run::pause_tasks(self.session, run_id);
-        self.ready.retain(|task_id| !blocked.contains(task_id));
-        slot::leave(self.session, blocked);
+        self.blocked.extend(blocked.iter().map(|task| task.0));
+        self.ready.retain(|task_id| !self.blocked.contains(task_id));
+        // Their slots may be what tasks outside this run wait for.
+        let freed = slots::release(self.session, &slots::leaving(blocked));
+        self.ready.extend(freed.ready);
         self.event("paused", json!({"checkpoint": checkpoint}));
     }
 
@@ -520,9 +550,111 @@ impl<'a> Moving<'a> {
             .into_iter()
             .map(|row| row.state);
         if let Some(state) = run_end(cancelled, states) {
-            run::end(session, run_id, state, None);
-            self.run.state = state;
+            self.end(state, None);
         }
+    }
+
+    /// Ends the run; or has what its tasks did undone first, if it did not go well.
+    pub fn end(&mut self, state: RunState, result: Option<Jsonb>) {
+        let (session, run_id) = (self.session, self.run.run_id);
+        if state != RunState::Completed {
+            let standing = compensation::of_run(session, run_id);
+            if standing.gave_up {
+                run::keep_first(session, run_id, state, result);
+                return self.ended(RunState::Quarantined, result);
+            }
+            if compensation::next_of_run(session, run_id).is_some() {
+                let why = (state == RunState::Cancelled).then_some("cancelled");
+                let on_error = self.run.on_error;
+                self.run.state = next_run(self.run.state, RunEvent::Compensate)
+                    .expect("what was done is undone when nothing is left to do");
+                run::set_state(session, run_id, self.run.state, on_error, why);
+                run::keep_first(session, run_id, state, result);
+                self.event("compensating", json!({"state": state.name()}));
+                self.flush();
+                return self.undo();
+            }
+        }
+        self.ended(state, result);
+    }
+
+    fn ended(&mut self, state: RunState, result: Option<Jsonb>) {
+        self.flush();
+        run::end(self.session, self.run.run_id, state, result);
+        self.run.state = state;
+    }
+
+    /// Undoes what the tasks of the run did that have completed, one after the other, what was registered last first.
+    fn undo(&mut self) {
+        let (session, run_id) = (self.session, self.run.run_id);
+        let standing = compensation::of_run(session, run_id);
+        if standing.under_way {
+            return;
+        }
+        let mut last = None;
+        if let Some((of, compensation_no, name, task_id, state)) = standing.last {
+            self.event(
+                "baton.compensation_finalized",
+                json!({"of_task_id": of, "compensation_no": compensation_no, "name": name, "task_id": task_id, "state": state.name()}),
+            );
+            last = Some(state);
+        }
+        let next = compensation::next_of_run(session, run_id);
+        match undoing(last, next.is_some()) {
+            Undoing::Done => self.ended(RunState::Compensated, None),
+            Undoing::GaveUp => self.ended(RunState::Quarantined, None),
+            Undoing::Next => {
+                let next = next.expect("there is more to undo");
+                match self.payload_of(&next) {
+                    Ok(payload) => {
+                        lock::hold_queue(next.queue_id);
+                        let id = next.compensation_id;
+                        let task_id = compensation::dispatch(session, id, payload, run_id);
+                        self.ready.push(task_id);
+                    }
+                    Err(problem) => {
+                        let error = json!({"message": problem}).to_string();
+                        let error = Jsonb::from_text(&error);
+                        compensation::give_up(session, next.compensation_id, error);
+                        self.undo();
+                    }
+                }
+            }
+        }
+    }
+
+    /// What a compensation is to carry, if its step's definition says it.
+    fn payload_of(&self, next: &Next) -> Result<Option<Jsonb>, String> {
+        if !next.by_definition {
+            return Ok(None);
+        }
+        let definition = self.definition.as_ref().expect("a definition says it");
+        let step = definition.steps.iter().find(|step| step.name == next.name);
+        let step = step.expect("the ledger names a step of the definition");
+        let asked = step.compensate.as_ref().expect("the step can be undone");
+        let places: Vec<_> = asked
+            .payload
+            .iter()
+            .flat_map(|template| &template.places)
+            .map(|place| json!({"path": place.path, "expression": place.expression}))
+            .collect();
+        workflow::compensation(
+            self.session,
+            &Compensate {
+                run_id: self.run.run_id,
+                workflow_id: self.run.workflow_id.expect("a definition is somewhere"),
+                position: step.position,
+                reads: asked
+                    .reads
+                    .iter()
+                    .map(|i| definition.steps[*i].name.clone())
+                    .collect(),
+                places: &serde_json::Value::Array(places).to_string(),
+                task_id: next.task_id,
+                max_bytes: settings::max_payload_bytes() as i32,
+            },
+        )
+        .map(Some)
     }
 }
 
@@ -575,14 +707,22 @@ pub fn end_unstarted(
         .collect();
     let forgotten = step::drop_batches(session, open.clone());
     let ended = run::end_tasks(session, open.clone(), reason, force).into_iter();
-    let left = ended
+    let mut left: Vec<Left> = ended
         .map(|task| Left {
             task_id: task.task_id,
             ended: Some(State::Cancelled),
+            first: None,
             on_final_task_id: task.on_final_task_id,
+            dispatched: None,
             place: task.place,
         })
         .collect();
+    for task_id in run::lock_registered(session, open.clone(), force) {
+        // Its work is undone first.
+        let task = lease::lock_owner(session, task_id).expect("it is locked by this transaction");
+        let report = Report::because(State::Cancelled, reason);
+        overdue::end(session, &task, End::ByOthers, &report, &mut left);
+    }
     if let Some(step_id) = step::with_unstarted(session, open) {
         step::insert_due_step(session, step_id); // Somebody holds a task: whoever looks here next ends it.
     }

@@ -128,8 +128,7 @@ fn acquire(
     if open.due {
         dues.take(session, open.queue_id);
     }
-    advance::after_all(session, left, &dues.steps);
-    // These keep others from freeing slots: after all that waits.
+    advance::after_all(session, left, &dues);
     if open.scheduled {
         overdue::promote(session, name, open.queue_id);
     }

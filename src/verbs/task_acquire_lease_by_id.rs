@@ -18,7 +18,7 @@ use pgrx::prelude::*;
 ///
 /// Outcomes: `not_found`, `terminal`, `held` (by whom, until when), `not_ready` (scheduled or blocked, or its queue is
 /// paused, or its run paused or called off), `acquired`. An expired lease may be taken: it counts as lost, unless it was the caller's own; if that was one loss
-/// too many, the task ends and the answer is `terminal`.
+/// too many, the task ends and the answer is `terminal` (`not_ready`, if its work is undone first).
 ///
 /// Errors: 22004, 22023.
 ///
@@ -165,8 +165,7 @@ fn free(session: &Session, task: &Locked, owner: &str) -> State {
             let due = Due {
                 task_id: task.task_id,
                 step_id: task.place.shard.and(task.place.step_id),
-                slot_key: task.place.slot_key,
-                run_slot_key: task.place.run_slot_key,
+                slot_keys: task.place.slot_keys.clone(),
             };
             overdue::promote_in_run(session, task.place.queue_id, &due)
         }

@@ -14,7 +14,8 @@ use pgrx::prelude::*;
 ///
 /// Arguments: `task_id`; `reason` (1 to 255 bytes); `force` (end a running task now: its lease is void at once).
 ///
-/// Outcomes: `not_found`, `terminal`, `cancelled` (it was not running, or was forced), `cancel_requested` (its
+/// Outcomes: `not_found`, `terminal`, `compensating` (its work is being undone, or it undoes that of another: it cannot be
+/// cancelled), `cancelled` (it was not running, or was forced), `compensation_started` (the same, and compensations are registered: they run first), `cancel_requested` (its
 /// worker is told by heartbeat, event or release; its task_finalize is accepted in any state; if its lease runs out, the task ends
 /// cancelled). `cancelled` survives a crash, whatever synchronous_commit is; `cancel_requested` as that says.
 ///
@@ -52,8 +53,10 @@ fn cancel(
         Err(None) => return ("not_found", None),
         Err(ended) => return ("terminal", ended),
     };
-    let Ok(state) = transition::next(task.state, Event::Cancel) else {
-        return ("compensating", Some(task.state));
+    // What undoes something is not called off.
+    let state = match transition::next(task.state, Event::Cancel) {
+        Ok(state) if task.place.compensates.is_none() => state,
+        _ => return ("compensating", Some(task.state)),
     };
     if task.state == State::Running && !force {
         lease::request_cancel(session, task_id, reason, &session.caller().name());
@@ -64,7 +67,11 @@ fn cancel(
     let reason = reason.unwrap_or(if forced { "forced" } else { "cancelled" });
     let mut left = Vec::new();
     let report = Report::because(state, reason);
-    overdue::end(session, &task, End::ByOthers, &report, &mut left);
+    let state = overdue::end(session, &task, End::ByOthers, &report, &mut left);
     advance::after(session, left);
-    ("cancelled", Some(state))
+    let outcome = match state {
+        State::Compensating => "compensation_started",
+        _ => "cancelled",
+    };
+    (outcome, Some(state))
 }

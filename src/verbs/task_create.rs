@@ -1,12 +1,12 @@
-use super::access;
 use super::args::{self, Checked, answer};
-use super::queues;
+use super::{access, queues, slots};
 use crate::model::access::Capability::Produce;
 use crate::model::state::State;
 use crate::pg::datum::{Elements, Instant, Jsonb, Text};
 use crate::pg::session::Session;
 use crate::pg::xact;
-use crate::store::task::{self, New};
+use crate::store::task::{self, New, Placed};
+use crate::store::{queue, slot, step};
 use pgrx::prelude::*;
 
 /// Creates a task, in line at once or scheduled for later.
@@ -55,8 +55,12 @@ fn task_create(
             max_attempts: args::max_attempts(max_attempts)?,
             metadata: args::metadata(metadata)?,
         };
-        args::slot_keys(slot_keys)?;
-        create(&session, &new)
+        let names = args::slot_keys(slot_keys)?;
+        if names.is_empty() {
+            create(&session, &new)
+        } else {
+            create_with_slots(&session, &new, &names)
+        }
     };
     let (outcome, task_id, state) = answer(create());
     TableIterator::once((
@@ -70,24 +74,76 @@ fn create(session: &Session, new: &New) -> Checked<(&'static str, i64, State)> {
     xact::force_id();
     loop {
         if let Some(queue_id) = queues::held(session, &new.queue)
-            && let Some(created) = task::create(session, queue_id, new)
+            && let Some(created) = task::create(session, queue_id, new, None)
         {
             queues::confirm(session, queue_id, &new.queue)?;
             queues::use_lane(session, queue_id, created.lanes, new.priority);
             return Ok(("created", created.task_id, created.state));
         }
         let queue = queues::writable(session, &new.queue)?;
-        if let Some(key) = &new.key
-            && let Some((task_id, state, same)) =
-                task::by_key(session, queue.queue_id, key, new.payload)
-        {
-            let outcome = if same {
-                "exists"
-            } else {
-                "exists_with_different_payload"
-            };
-            return Ok((outcome, task_id, state));
+        if let Some(found) = existing(session, queue.queue_id, new) {
+            return Ok(found);
         }
         // The queue was not known here, or the holder of the key was purged between the two statements.
     }
+}
+
+/// The same for a task that needs slots: it takes one of each key, or stands in line for one that it lacks.
+fn create_with_slots(
+    session: &Session,
+    new: &New,
+    names: &[String],
+) -> Checked<(&'static str, i64, State)> {
+    xact::force_id();
+    if new.run_at.is_none()
+        && let Some(queue_id) = queues::held(session, &new.queue)
+        && let Some(slot_keys) = slot::known(names)
+        && let Some(created) = task::create_ready(session, queue_id, new, names, &slot_keys)
+    {
+        queues::confirm(session, queue_id, &new.queue)?;
+        queues::use_lane(session, queue_id, created.lanes, new.priority);
+        return Ok(("created", created.task_id, created.state));
+    }
+    let queue = queues::writable(session, &new.queue)?;
+    let queue_id = queue.queue_id;
+    let slot_keys = slots::named(session, names, queue_id, queue::lane(new.priority))?;
+    loop {
+        if let Some(found) = existing(session, queue_id, new) {
+            return Ok(found);
+        }
+        let task_id = step::next_id(session);
+        let later = new.run_at.is_some_and(|run_at| run_at.0 > xact::clock());
+        let (state, waits_for) = if later {
+            (State::Scheduled, None)
+        } else {
+            match slots::take(session, task_id, queue_id, &slot_keys) {
+                Ok(()) => (State::Ready, None),
+                Err(slot_key) => (State::Blocked, Some(slot_key)),
+            }
+        };
+        let placed = Placed {
+            task_id,
+            slot_keys: &slot_keys,
+            state,
+            waits_for,
+        };
+        if let Some(created) = task::create(session, queue_id, new, Some(&placed)) {
+            queues::use_lane(session, queue_id, created.lanes, new.priority);
+            return Ok(("created", task_id, state));
+        }
+        // Somebody has just created one with this key.
+        slot::free(session, task_id, slot_keys.clone());
+    }
+}
+
+/// The task that has the key.
+fn existing(session: &Session, queue_id: i32, new: &New) -> Option<(&'static str, i64, State)> {
+    let key = new.key.as_ref()?;
+    let (task_id, state, same) = task::by_key(session, queue_id, key, new.payload)?;
+    let outcome = if same {
+        "exists"
+    } else {
+        "exists_with_different_payload"
+    };
+    Some((outcome, task_id, state))
 }

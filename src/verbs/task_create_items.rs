@@ -9,8 +9,8 @@ use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::run::{self, New};
-use crate::store::slot;
 use crate::store::step::{self, FoundStep, Items, NewStep, Spec};
+use crate::store::{queue, slot};
 use pgrx::prelude::*;
 use serde_json::json;
 
@@ -222,8 +222,8 @@ fn create(
         max_attempts,
         priority: 0,
         max_runtime: None,
-        slot_key: new.max_parallel.map(|_| new.step_id),
-        run_slot_key: None,
+        slot_keys: new.max_parallel.map(|_| new.step_id).into_iter().collect(),
+        compensable: false,
         shards: new.shards,
     };
     let items = Items {
@@ -239,7 +239,9 @@ fn create(
             .filter(|item| item.2)
             .map(|item| item.1)
             .collect();
-        slot::insert(session, new.step_id, capacity, holders);
+        let lanes = queue::lane(0);
+        let queues = vec![new.queue_id];
+        slot::insert(session, new.step_id, capacity, holders, lanes, queues);
     }
     let started = new_run.then(|| ("started", "{}".to_owned()));
     let dispatched = json!({"step": new.name, "total": new.total}).to_string();

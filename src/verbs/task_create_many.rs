@@ -1,11 +1,12 @@
 use super::access;
 use super::args::{self, Checked, answer};
-use super::queues;
+use super::{queues, slots};
 use crate::model::access::Capability::Produce;
 use crate::model::limits;
 use crate::pg::datum::{Elements, Instant, Jsonb, Text};
 use crate::pg::session::Session;
 use crate::pg::xact;
+use crate::store::queue;
 use crate::store::task::{self, NewMany};
 use pgrx::prelude::*;
 use std::collections::HashMap;
@@ -54,11 +55,14 @@ fn task_create_many(
         let priority = args::priority(priority)?;
         let run_at = args::run_at(run_at)?;
         let max_attempts = args::max_attempts(max_attempts)?;
-        args::slot_keys(slot_keys)?;
+        let names = args::slot_keys(slot_keys)?;
 
         xact::force_id();
         let queue = queues::writable(&session, &queue)?;
+        let lanes = queue::lane(priority);
+        let slot_keys = slots::named(&session, &names, queue.queue_id, lanes)?;
         let new = NewMany {
+            slot_keys,
             queue_id: queue.queue_id,
             payloads,
             name,
@@ -68,6 +72,9 @@ fn task_create_many(
             max_attempts: max_attempts.unwrap_or(queue.max_attempts),
         };
         let rows = create(&session, &new);
+        if let Some(slot_key) = new.slot_keys.first() {
+            slots::line_up(&session, *slot_key, new.queue_id);
+        }
         queues::use_lane(&session, queue.queue_id, queue.lanes, priority);
         Ok(rows)
     };
@@ -94,6 +101,7 @@ fn create(session: &Session, new: &NewMany) -> Vec<(i64, String, Option<i64>)> {
                         payloads: vec![*payload],
                         name: new.name.clone(),
                         keys: Some(vec![Some(key.to_owned())]),
+                        slot_keys: new.slot_keys.clone(),
                         ..*new
                     };
                     let again = task::create_many(session, &alone);

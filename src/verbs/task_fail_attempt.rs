@@ -1,6 +1,6 @@
 use super::args::{self, Checked, answer};
 use super::overdue::{self, End};
-use super::task_finalize::refused;
+use super::task_finalize::{first_by, refused, undone};
 use super::{access, advance};
 use crate::model::access::Capability::Work;
 use crate::model::ending::{self, Ending};
@@ -18,7 +18,8 @@ use pgrx::prelude::*;
 /// exponential backoff with jitter).
 ///
 /// Outcomes: `not_found`; `already_finalized`, `already_finalized_differently` (this token ended it); `terminal`;
-/// `lease_lost`; `finalized` (attempts used up: `failed`; a cancel was requested: `cancelled`); `retry_scheduled` with
+/// `lease_lost`; `finalized` (attempts used up: `failed`; a cancel was requested: `cancelled`); `compensation_started` (the same, and
+/// compensations are registered: they run first); `retry_scheduled` with
 /// `run_at` (in a paused run it may be `blocked` until that is resumed). A replay of a call that scheduled a retry repeats its answer.
 ///
 /// Errors: 22004, 22023 (retry_after), 54000 (error too large).
@@ -88,8 +89,10 @@ fn fail(
                 error,
                 ..Report::because(state, reason)
             };
-            overdue::end(session, &task, End::ByLease, &report, &mut left);
-            ("finalized", Some(state), None)
+            match overdue::end(session, &task, End::ByLease, &report, &mut left) {
+                State::Compensating => ("compensation_started", Some(State::Compensating), None),
+                state => ("finalized", Some(state), None),
+            }
         }
         _ => {
             let delay = retry_after.unwrap_or_else(|| overdue::retry_delay(&task));
@@ -124,6 +127,16 @@ fn explain(session: &Session, task_id: i64, token: i64, error: Option<Jsonb>) ->
             State::Ready
         };
         return Some(("retry_scheduled", Some(state), Some(settled.run_at)));
+    }
+    if let Some(standing) = &standing
+        && let state = standing.found.state
+        && let Some((first, reason, same)) = first_by(session, state, task_id, token, None, error)
+    {
+        let by_this = match first {
+            State::Cancelled => standing.cancel_requested,
+            _ => reason.as_deref() == Some("attempts_exhausted"),
+        };
+        return Some((undone(same && by_this), Some(state), None));
     }
     // A replay of the call that ended it: out of attempts, or cancelled because that was asked.
     let cancelled = standing.is_some_and(|standing| {

@@ -1,15 +1,17 @@
 use super::access;
 use super::advance::{self, Left};
 use super::args::{self, Checked, answer};
+use super::overdue::{self, End};
 use crate::model::access::Capability::Work;
 use crate::model::limits;
 use crate::model::outcome::{Refusal, needs_current_or_replay};
+use crate::model::saga;
 use crate::model::state::State;
 use crate::pg::datum::{Elements, Instant, Jsonb, Text};
 use crate::pg::session::Session;
 use crate::pg::xact;
 use crate::store::lease::{self, Report};
-use crate::store::task;
+use crate::store::{compensation, task};
 use pgrx::prelude::*;
 
 /// Ends a task: its state, its `final` event, the hand-over of its slot, its group's counters and the dispatch of
@@ -19,7 +21,8 @@ use pgrx::prelude::*;
 /// `reason` (1 to 255 bytes).
 ///
 /// Outcomes: `not_found`; `already_finalized` (this token ended it with the same values: a replay);
-/// `already_finalized_differently` (this token, other values); `terminal` (somebody else ended it: `state` tells how);
+/// `already_finalized_differently` (this token, other values); `compensation_started` (it failed or was cancelled, and compensations are
+/// registered: they run first, and then it ends compensated, or quarantined if one gives up; a replay is answered the same); `terminal` (somebody else ended it: `state` tells how);
 /// `lease_lost`; `finalized`. An expired lease whose token is still the current one may finalize. `dispatched`: the tasks
 /// this call made ready, at most 100: the next in line for its slot, a successor, the steps that follow, what tells of its end (on_final_queue).
 ///
@@ -178,7 +181,9 @@ fn finalize(
             left.push(Left {
                 task_id,
                 ended: Some(report.state),
+                first: None,
                 on_final_task_id: ended.on_final_task_id,
+                dispatched: None,
                 place: ended.place,
             });
             return Answer {
@@ -187,9 +192,46 @@ fn finalize(
                 finalized_at: Some(ended.finalized_at),
             };
         }
+        if saga::is_undone(report.state, true)
+            && let Some(task) = lease::lock_by_token(session, task_id, token)
+            && task.registrations > 0
+        {
+            let state = overdue::end(session, &task, End::ByLease, report, left);
+            return Answer {
+                outcome: "compensation_started",
+                state: Some(state),
+                finalized_at: None,
+            };
+        }
         if let Some(answer) = refused(session, task_id, token, report) {
             return answer;
         }
+    }
+}
+
+/// How the holder of this token ended a task whose work is, or was, undone after that: (state, reason, whether with these values).
+pub fn first_by(
+    session: &Session,
+    state: State,
+    task_id: i64,
+    token: i64,
+    result: Option<Jsonb>,
+    error: Option<Jsonb>,
+) -> Option<(State, Option<String>, bool)> {
+    match state {
+        State::Compensating | State::Compensated | State::Quarantined => {
+            compensation::first_by(session, task_id, token, result, error)
+        }
+        _ => None,
+    }
+}
+
+/// The answer to a replay of a call that had a task's work undone.
+pub fn undone(same: bool) -> &'static str {
+    if same {
+        "compensation_started"
+    } else {
+        "already_finalized_differently"
     }
 }
 
@@ -198,6 +240,23 @@ fn finalize(
 pub fn refused(session: &Session, task_id: i64, token: i64, report: &Report) -> Option<Answer> {
     let standing = task::find(session, task_id);
     let found = standing.as_ref().map(|standing| &standing.found);
+    if let Some(found) = found
+        && let Some((first, reason, same)) = first_by(
+            session,
+            found.state,
+            task_id,
+            token,
+            report.result,
+            report.error,
+        )
+    {
+        let same = same && first == report.state && reason.as_deref() == report.reason;
+        return Some(Answer {
+            outcome: undone(same),
+            state: Some(found.state),
+            finalized_at: standing.and_then(|standing| standing.finalized_at),
+        });
+    }
     let refusal = needs_current_or_replay(found, token)?;
     let outcome = match refusal {
         Refusal::AlreadyFinalized => {

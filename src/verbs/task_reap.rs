@@ -16,7 +16,8 @@ use pgrx::prelude::*;
 ///
 /// Arguments: `max_tasks` (1 to 1000); `queue` (NULL: all).
 ///
-/// Outcomes, a row per lease that ran out: `requeued`, `failed`, `quarantined`, `cancelled`. It also makes scheduled
+/// Outcomes, a row per lease that ran out: `requeued`, `failed`, `quarantined`, `cancelled`, `compensating` (it would
+/// have ended, and its work is undone first). It also makes scheduled
 /// tasks ready that are due, at most 100 per queue, and works off what others left.
 ///
 /// Errors: 22004, 22023, 42704 (no such queue), 54000 (max_tasks).
@@ -70,7 +71,7 @@ fn reap(session: &Session, max_tasks: i32, named: Option<String>) -> Checked<Vec
     for (_, open) in queues.iter().filter(|(_, open)| open.due) {
         dues.take(session, open.queue_id);
     }
-    advance::after_all(session, left, &dues.steps);
+    advance::after_all(session, left, &dues);
     // These keep others from freeing slots: after all that waits.
     for (name, open) in queues.iter().filter(|(_, open)| open.scheduled) {
         overdue::promote(session, name, open.queue_id);

@@ -17,7 +17,7 @@ use pgrx::prelude::*;
 /// again, and its new leases have greater tokens); `reason` (of the tasks that end; NULL: the usual one); `max_tasks` (1 to
 /// 1000).
 ///
-/// Outcomes, a row per lease: `requeued`, `failed`, `quarantined`, `cancelled`, as task_reap. A lease that another
+/// Outcomes, a row per lease: `requeued`, `failed`, `quarantined`, `cancelled`, `compensating`, as task_reap. A lease that another
 /// transaction holds is passed over: call again until there is no row.
 ///
 /// Errors: 22004, 22023, 54000 (max_tasks).

@@ -1,6 +1,6 @@
 use super::access;
 use super::args::{self, Checked, answer};
-use super::runs;
+use super::{runs, slots};
 use crate::model::access::Capability::Control;
 use crate::model::run::RunState;
 use crate::model::state::State;
@@ -9,6 +9,7 @@ use crate::pg::session::Session;
 use crate::pg::{lock, xact};
 use crate::store::{queue, redrive, run, step, task};
 use pgrx::prelude::*;
+use std::collections::BTreeSet;
 
 /// Does a task again that ended badly: a new task in the same queue, with its payload, name, priority and metadata, without a key and
 /// with clean counts, linked to the old one (`redrive_of`), which stays as it is.
@@ -56,10 +57,23 @@ fn redrive(session: &Session, task_id: i64) -> Checked<(&'static str, Option<i64
     if let Some(name) = queue::dropped(session, ended.queue_id) {
         return Err(Misuse::no_queue(&name));
     }
-    Ok(match redrive::insert(session, vec![task_id]).pop() {
+    Ok(match again(session, vec![task_id]).pop() {
         Some((_, new)) => ("redriven", Some(new)),
         None => ("already_redriven", redrive::find(session, task_id)),
     })
+}
+
+/// New tasks for those that nobody has redriven yet: (old, new).
+pub fn again(session: &Session, task_ids: Vec<i64>) -> Vec<(i64, i64)> {
+    let redriven = redrive::insert(session, task_ids);
+    let lines: BTreeSet<(i64, i32)> = redriven
+        .iter()
+        .filter_map(|task| task.waits_for.map(|slot_key| (slot_key, task.queue_id)))
+        .collect();
+    for (slot_key, queue_id) in lines {
+        slots::line_up(session, slot_key, queue_id);
+    }
+    redriven.iter().map(|task| (task.old, task.new)).collect()
 }
 
 /// In a run that is paused because of it the new task takes the old one's place: its step, its item, its counters.
@@ -97,7 +111,10 @@ fn redrive_in_run(
             None => ("run_not_paused", None),
         });
     };
-    if step::count_up(session, redriven.step_id, redriven.shard, redriven.state) {
+    let had_failed =
+        redriven.state == State::Compensated && redriven.first != Some(State::Cancelled);
+    let (step_id, shard) = (redriven.step_id, redriven.shard);
+    if step::count_up(session, step_id, shard, redriven.state, had_failed) {
         step::open_again(session, redriven.step_id);
     }
     run::forget_failure(session, run_id, task_id);

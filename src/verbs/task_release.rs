@@ -1,5 +1,6 @@
 use super::args::{self, Checked, answer};
 use super::overdue::{self, End};
+use super::task_finalize::{first_by, undone};
 use super::{access, advance};
 use crate::model::access::Capability::Work;
 use crate::model::outcome::{Refusal, needs_current, needs_current_or_replay};
@@ -17,7 +18,8 @@ use pgrx::prelude::*;
 /// Arguments: `task_id`; `lease_token`; `delay` (0 to 10 years); `unless_started` (leave it alone if task_start was
 /// called).
 ///
-/// Outcomes: `not_found`, `terminal`, `lease_lost`, `cancelled` (a cancel was requested: the task ends), `started`
+/// Outcomes: `not_found`, `terminal`, `lease_lost`, `cancelled` (a cancel was requested: the task ends), `compensation_started` (the same, and compensations
+/// are registered: they run first), `started`
 /// (with unless_started), `released` with `run_at`. A replay repeats the first answer.
 ///
 /// Errors: 22004, 22023 (delay).
@@ -64,8 +66,10 @@ fn release(
         let state = overdue::ended(task.state, State::Cancelled);
         let reason = task.cancel_reason.as_deref().unwrap_or("cancelled");
         let report = Report::because(state, reason);
-        overdue::end(session, &task, End::ByLease, &report, &mut left);
-        ("cancelled", None)
+        match overdue::end(session, &task, End::ByLease, &report, &mut left) {
+            State::Compensating => ("compensation_started", None),
+            _ => ("cancelled", None),
+        }
     } else if unless_started && task.lease.started {
         ("started", None)
     } else {
@@ -94,6 +98,13 @@ fn explain(session: &Session, task_id: i64, token: i64) -> Option<(&'static str,
         return Some(("released", Some(settled.run_at)));
     }
     let found = standing.as_ref().map(|standing| &standing.found);
+    if let Some(standing) = &standing
+        && standing.cancel_requested
+        && let state = standing.found.state
+        && let Some((State::Cancelled, ..)) = first_by(session, state, task_id, token, None, None)
+    {
+        return Some((undone(true), None));
+    }
     let ended_so = standing.as_ref().is_some_and(|standing| {
         standing.found.state == State::Cancelled && standing.cancel_requested
     });

@@ -18,8 +18,8 @@ use serde_json::json;
 /// Arguments: `run_id`; `reason` (1 to 255 bytes); `running`: what becomes of the tasks that run: `ask` (their workers are told,
 /// as by task_cancel), `leave` (they may finish), `force` (they end at once, their leases are void).
 ///
-/// Outcomes: `not_found`, `terminal`, `compensating`, `cancelled` (nothing ran, or it was forced: the run has ended),
-/// `cancel_requested` (it ends with the last task that runs). A run that is being cancelled may be cancelled again, with
+/// Outcomes: `not_found`, `terminal`, `compensating` (what its tasks did is being undone already), `cancelled` (nothing ran, or it was forced: the run has ended),
+/// `cancel_requested` (it ends with the last task that runs, or when what its tasks did is undone: `state` tells). A run that is being cancelled may be cancelled again, with
 /// another `running`. `cancelled` survives a crash.
 ///
 /// Errors: 22004, 22023.

@@ -6,7 +6,7 @@ use crate::model::limits;
 use crate::pg::datum::{Jsonb, Text};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
-use crate::store::workflow;
+use crate::store::{slot, workflow};
 use pgrx::prelude::*;
 
 /// Stores a version of a workflow's definition, checked whole; runs that have started keep the version they started with.
@@ -101,8 +101,11 @@ pub fn checked(session: &Session, definition: Jsonb) -> Checked<Definition> {
         if let Some(text) = &step.max_runtime {
             max_runtime(session, &step.name, text)?;
         }
-        if let Some(key) = step.slot_keys.first() {
-            return Err(Misuse::no_slot_key(key));
+        let found = slot::find(session, step.slot_keys.clone(), 0, 0);
+        for (key, (slot_key, _)) in step.slot_keys.iter().zip(found) {
+            if slot_key.is_none() {
+                return Err(Misuse::no_slot_key(key));
+            }
         }
     }
     Ok(read)

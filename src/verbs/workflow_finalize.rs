@@ -14,8 +14,9 @@ use pgrx::prelude::*;
 ///
 /// Arguments: `run_id`; `state` (completed, failed or cancelled); `result` (JSON).
 ///
-/// Outcomes: `not_found`, `already_finalized` (in this state, with this result), `terminal` (it ended otherwise), `tasks_remaining`,
-/// `finalized`, which survives a crash.
+/// Outcomes: `not_found`, `already_finalized` (in this state, with this result), `terminal` (it ended otherwise), `compensating` (it was ended otherwise, and is
+/// being undone), `tasks_remaining`, `compensation_started` (it failed or was cancelled, and what its tasks did is undone before it ends; a replay is answered the
+/// same), `finalized`. The last two survive a crash.
 ///
 /// Errors: 22004, 22023 (state), 54000 (result too large), 55000 (the run has a definition, or is paused).
 ///
@@ -62,11 +63,15 @@ fn finalize(
                 .hint("To end it early, use workflow_cancel."),
         );
     }
-    if held.state.is_terminal() {
-        return Ok(if run::finalized_same(session, run_id, state, result) {
-            "already_finalized"
-        } else {
-            "terminal"
+    if held.state.is_terminal() || held.state == RunState::Compensating {
+        let same = run::finalized_same(session, run_id, state, result);
+        return Ok(match held.state {
+            RunState::Compensating | RunState::Compensated | RunState::Quarantined if same => {
+                "compensation_started"
+            }
+            RunState::Compensating => "compensating",
+            _ if same => "already_finalized",
+            _ => "terminal",
         });
     }
     // What has become due, and was left, comes first: a successor that is to be dispatched.
@@ -83,6 +88,11 @@ fn finalize(
             .hint("Let it go on with workflow_resume."));
     }
     xact::make_durable();
-    run::end(session, run_id, state, result);
-    Ok("finalized")
+    moving.end(state, result);
+    let outcome = match moving.state() {
+        RunState::Compensating | RunState::Quarantined => "compensation_started",
+        _ => "finalized",
+    };
+    moving.write_events();
+    Ok(outcome)
 }

@@ -1,8 +1,8 @@
 use super::access;
 use super::advance;
 use super::args::{self, Checked, answer};
-use super::items;
 use super::runs::{self, Moving};
+use super::{items, slots};
 use crate::model::access::Capability::Control;
 use crate::model::run::{OnError, RunEvent, RunState, StepState, next_run};
 use crate::model::state::State;
@@ -10,7 +10,7 @@ use crate::pg::datum::{Jsonb, Text};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::xact;
-use crate::store::{run, slot, step};
+use crate::store::{run, step};
 use pgrx::prelude::*;
 use serde_json::json;
 
@@ -67,7 +67,7 @@ fn workflow_pause(
 ///
 /// Errors: 22004, 22023; 40001 (in a transaction with a fixed snapshot that does not show what is due).
 ///
-/// Locks: the run FOR UPDATE, waiting; then its scheduled and blocked tasks FOR UPDATE, in the order of their ids, waiting; then slot keys, counters and
+/// Locks: the run FOR UPDATE, waiting; then its scheduled and blocked tasks FOR UPDATE, in the order of their ids, waiting; then counters and
 /// steps.
 #[pg_extern(volatile, parallel_unsafe)]
 fn workflow_resume(run_id: Option<i64>, checkpoint: Option<Text>) -> String {
@@ -120,11 +120,11 @@ fn resume(session: &Session, run_id: i64, checkpoint: &str) -> Checked<&'static 
     let ready = if stops {
         let (left, forgotten) = runs::end_unstarted(session, run_id, "run_cancelled", true, false);
         advance::after_cancel(session, left, &forgotten);
-        line_up(session, run_id, false) // handlers of failures; keys were waited for already
+        line_up(session, run_id) // handlers of failures
     } else if pauses.is_some() {
         Vec::new()
     } else {
-        line_up(session, run_id, true)
+        line_up(session, run_id)
     };
     let Some(held) = run::hold(session, run_id).filter(|held| !held.state.is_terminal()) else {
         return Ok("resumed"); // It has ended with its last task.
@@ -140,19 +140,10 @@ fn resume(session: &Session, run_id: i64, checkpoint: &str) -> Checked<&'static 
 }
 
 /// What was blocked because the run was paused gets in line again; returns what is ready. Its tasks are locked.
-fn line_up(session: &Session, run_id: i64, wait_for_keys: bool) -> Vec<i64> {
+fn line_up(session: &Session, run_id: i64) -> Vec<i64> {
     let keys = run::resume_keys(session, run_id);
-    if wait_for_keys {
-        for (slot_key, _) in &keys {
-            slot::hold(session, *slot_key);
-        }
-    }
     run::resume_tasks(session, run_id);
-    let unsure = !wait_for_keys || xact::has_fixed_snapshot();
-    let mut ready = Vec::new();
-    for (slot_key, queue_id) in keys {
-        ready.extend(advance::fill(session, slot_key, queue_id, unsure));
-    }
+    let mut ready = slots::line_up_all(session, &keys);
     for step in step::of_run(session, run_id, None) {
         if step.state == StepState::Running {
             ready.extend(items::next_batch_if_dry(session, step.step_id));

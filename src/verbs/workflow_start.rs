@@ -117,6 +117,7 @@ fn start(
             };
         }
     };
+    use_slot_keys(session, definition, &queue_ids)?;
     use_lanes(session, definition, &queue_ids);
     let run_id = step::next_id(session);
     let workflow_id = match what.version {
@@ -148,7 +149,10 @@ fn start(
         // It was purged between the two statements.
     }
     if let Some(capacity) = definition.max_parallel {
-        slot::insert(session, run_id, capacity, Vec::new());
+        let lanes = definition.steps.iter();
+        let lanes = lanes.fold(0, |lanes, step| lanes | queue::lane(step.priority));
+        let queues = queue_ids.values().copied().collect();
+        slot::insert(session, run_id, capacity, Vec::new(), lanes, queues);
     }
     let waiting: Vec<Waiting> = definition
         .steps
@@ -166,6 +170,10 @@ fn start(
                 with_items: step.with_items.is_some(),
                 needs: Jsonb::from_text(&json!(needs).to_string()),
                 survives: survives_failure(step.when),
+                compensate_queue_id: step
+                    .compensate
+                    .as_ref()
+                    .map(|compensate| queue_ids[compensate.queue.as_str()]),
             }
         })
         .collect();
@@ -182,12 +190,38 @@ fn start(
 fn queues_of<'a>(session: &Session, definition: &'a Definition) -> Checked<BTreeMap<&'a str, i32>> {
     let mut queue_ids = BTreeMap::new();
     for step in &definition.steps {
-        if !queue_ids.contains_key(step.queue.as_str()) {
-            let queue = queues::writable(session, &step.queue)?;
-            queue_ids.insert(step.queue.as_str(), queue.queue_id);
+        let undone_in = step.compensate.iter().map(|compensate| &compensate.queue);
+        for queue in std::iter::once(&step.queue).chain(undone_in) {
+            if !queue_ids.contains_key(queue.as_str()) {
+                let held = queues::writable(session, queue)?;
+                queue_ids.insert(queue.as_str(), held.queue_id);
+            }
         }
     }
     Ok(queue_ids)
+}
+
+/// Notes now, key by key, which queues and priorities use the slot keys of all steps; 42704 if one is missing.
+fn use_slot_keys(
+    session: &Session,
+    definition: &Definition,
+    queue_ids: &BTreeMap<&str, i32>,
+) -> Checked<()> {
+    let mut new = BTreeSet::new();
+    for step in &definition.steps {
+        let (queue_id, lanes) = (queue_ids[step.queue.as_str()], queue::lane(step.priority));
+        let found = slot::find(session, step.slot_keys.clone(), queue_id, lanes);
+        for (name, (slot_key, known)) in step.slot_keys.iter().zip(found) {
+            let slot_key = slot_key.ok_or_else(|| Misuse::no_slot_key(name))?;
+            if !known {
+                new.insert((slot_key, queue_id, lanes));
+            }
+        }
+    }
+    for (slot_key, queue_id, lanes) in new {
+        slot::use_keys(session, vec![slot_key], queue_id, lanes);
+    }
+    Ok(())
 }
 
 /// Notes the priorities of all steps now, queue by queue: who dispatches one, with a run in its hands, waits for nobody.

@@ -15,6 +15,9 @@ pub struct Known {
     pub by_key: HashMap<String, i64>,
     pub by_name: HashMap<String, Vec<i64>>,
     pub run_of: HashMap<i64, i64>,
+    /// All tasks that the database shows at the end, and those of them that undo something.
+    pub there: HashSet<i64>,
+    pub undoing: HashSet<i64>,
     /// owner → leases that the tapes tell of: (task, token, granted at)
     pub by_owner: HashMap<String, Vec<(i64, i64, i64)>>,
     /// Tokens that some answer told, or that were given to a call whose answer is missing.
@@ -38,12 +41,14 @@ pub fn name(verb: &Verb) -> &'static str {
         Verb::FailAttempt { .. } => "fail_attempt",
         Verb::Release { .. } => "release",
         Verb::RequireLease { .. } => "require_lease",
+        Verb::Register { .. } => "register_compensation",
         Verb::Cancel { .. } => "cancel",
         Verb::Reap { .. } => "reap",
         Verb::ReapOwner { .. } => "reap_owner",
         Verb::Annotate { .. } => "annotate",
         Verb::Redrive { .. } => "redrive",
         Verb::Dispatch { .. } => "dispatch",
+        Verb::SlotSet { .. } => "slot_set",
         Verb::Get { .. } => "get",
         Verb::Tail { .. } => "tail",
         Verb::WorkflowStart { .. } => "workflow_start",
@@ -141,14 +146,16 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
             key,
             delay_ms,
             max_attempts,
+            slot_keys,
         } => {
             let queue = known.queues[queue];
             let act = Act::Create {
                 queue,
                 max_attempts: *max_attempts,
                 delay: delay_ms * MS,
-                bounded: false,
+                bounded: !slot_keys.is_empty(),
                 in_run: false,
+                undoes: false,
                 flow: None,
             };
             let task = first
@@ -160,14 +167,19 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
             });
             task.map(|task| (task, act, reply)).into_iter().collect()
         }
-        Verb::CreateMany { queue, keys } => {
+        Verb::CreateMany {
+            queue,
+            keys,
+            slot_keys,
+        } => {
             let queue = known.queues[queue];
             let act = Act::Create {
                 queue,
                 max_attempts: None,
                 delay: 0,
-                bounded: false,
+                bounded: !slot_keys.is_empty(),
                 in_run: false,
+                undoes: false,
                 flow: None,
             };
             match rows {
@@ -190,6 +202,7 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
                 delay: 0,
                 bounded: capacity(verb).is_some(),
                 in_run: true,
+                undoes: false,
                 flow: None,
             };
             match rows {
@@ -378,6 +391,23 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
                 ..Reply::default()
             })
         }
+        Verb::Register {
+            task,
+            token,
+            name,
+            payload,
+            ..
+        } => one(
+            *task,
+            Act::Register {
+                token: *token,
+                what: (name.clone(), payload.clone()),
+            },
+            &|row| Reply {
+                number: number(row, 1),
+                ..outcome(row, 0)
+            },
+        ),
         Verb::Cancel { task, force } => one(*task, Act::Cancel { force: *force }, &|row| Reply {
             state: state(row, 1),
             ..outcome(row, 0)
@@ -427,8 +457,9 @@ pub fn acts(verb: &Verb, rows: Option<&Vec<Row>>, known: &Known) -> Vec<(i64, Ac
             task: number(row, 1),
             ..outcome(row, 0)
         }),
-        // What is about a run is held against the run's tape.
+        // What is about a run is held against the run's tape, and slots against all tapes together.
         Verb::Dispatch { .. }
+        | Verb::SlotSet { .. }
         | Verb::WorkflowStart { .. }
         | Verb::WorkflowPause { .. }
         | Verb::WorkflowResume { .. }
@@ -479,13 +510,21 @@ pub fn nothing() -> Reply {
     }
 }
 
+/// The keys of the metadata with which a compensation's task is made.
+const OF_COMPENSATIONS: [&str; 3] = ["compensates", "compensation_no", "run_id"];
+
 /// The columns of `Verb::Get`.
 pub fn shown(row: &Row) -> Reply {
     let keys = text(row, 11)
         .and_then(|json| {
             serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&json).ok()
         })
-        .map(|map| map.into_iter().map(|(key, _)| key).collect());
+        .map(|map| {
+            let keys = map.into_iter().map(|(key, _)| key);
+            // What undoes something says so there.
+            keys.filter(|key| !OF_COMPENSATIONS.contains(&key.as_str()))
+                .collect()
+        });
     Reply {
         outcome: "task".to_owned(),
         state: state(row, 0),
@@ -550,8 +589,15 @@ pub fn changes(act: &Act, reply: Option<&Reply>) -> bool {
                 | "cancel_requested"
                 | "annotated"
                 | "redriven"
+                | "registered"
+                | "compensation_started"
         ),
     }
+}
+
+/// The same, unless it may have been the replay of a call that had changed something, which is answered alike and writes nothing.
+pub fn writes(act: &Act, reply: Option<&Reply>) -> bool {
+    changes(act, reply) && reply.is_none_or(|reply| reply.outcome != "compensation_started")
 }
 
 /// Whether this call makes its transaction wait for its flush, whatever the caller has set.
@@ -566,7 +612,7 @@ pub fn waits_for_flush(act: &Act, reply: Option<&Reply>) -> bool {
         | Act::Reaped { .. }
         | Act::ReapedOwner { .. } => true,
         Act::LeaseById { .. } => word == Some("acquired"),
-        Act::Cancel { .. } => word == Some("cancelled"),
+        Act::Cancel { .. } => matches!(word, Some("cancelled" | "compensation_started")),
         _ => false,
     }
 }

@@ -73,7 +73,7 @@ impl Op {
     /// Whether it has written: what only reads, or is refused, waits for no flush and flushes nothing.
     fn has_written(&self) -> bool {
         self.steps.iter().any(|step| match step {
-            Step::Call(call) => acts::changes(&call.act, call.reply.as_ref()),
+            Step::Call(call) => acts::writes(&call.act, call.reply.as_ref()),
             _ => false,
         })
     }
@@ -275,7 +275,6 @@ fn after(queues: &[Queue], world: &World, op: &Op, visible: bool) -> Vec<World> 
     if op.fate == Fate::RolledBack {
         return vec![world.clone()];
     }
-    let durable = op.flushed && op.has_written();
     let mut worlds: Vec<World> = Vec::new();
     if op.fate == Fate::Unknown {
         worlds.push(world.clone());
@@ -284,7 +283,9 @@ fn after(queues: &[Queue], world: &World, op: &Op, visible: bool) -> Vec<World> 
         return worlds;
     }
     for (task, _) in tasks {
-        let unflushed = if durable {
+        // (A call that has work undone is answered as its replay is.)
+        let written = op.has_written() || task.is_undone_since(&world.task);
+        let unflushed = if op.flushed && written {
             Vec::new()
         } else if task == world.task {
             world.unflushed.clone()

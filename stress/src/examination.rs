@@ -142,6 +142,7 @@ fn create(queue: &str, outcome: &str) -> Said {
         delay: 0,
         bounded: false,
         in_run: false,
+        undoes: false,
         flow: None,
     };
     Said::new(act, outcome)
@@ -155,6 +156,7 @@ fn create_bounded(queue: &str) -> Said {
         delay: 0,
         bounded: true,
         in_run: true,
+        undoes: false,
         flow: None,
     };
     Said::new(act, "created")
@@ -167,6 +169,7 @@ fn create_later(queue: &str, delay: i64) -> Said {
         delay: delay * MS,
         bounded: false,
         in_run: false,
+        undoes: false,
         flow: None,
     };
     Said::new(act, "created").state(Scheduled)
@@ -1548,6 +1551,7 @@ mod runs {
             delay: 0,
             bounded: false,
             in_run: true,
+            undoes: false,
             flow: Some(Flow {
                 called_off,
                 cancelled,
@@ -1668,6 +1672,8 @@ mod runs {
         examine(redriven, &[in_cancelled(), story()], &[group]);
     }
 }
+
+mod sagas;
 
 mod tapes {
     use super::*;
@@ -2421,6 +2427,7 @@ mod clients {
                 token: number(1),
                 at: number(2).expect("an event has a time"),
                 owner: words.get(3).cloned().flatten(),
+                body: serde_json::Value::Null,
             }
         };
         Last {
@@ -2432,6 +2439,9 @@ mod clients {
             step: None,
             item_index: None,
             max_attempts: 3,
+            slot_keys: Vec::new(),
+            created_at: 0,
+            compensations: Vec::new(),
             columns: row(columns),
             tape: tape.iter().enumerate().map(event).collect(),
         }
@@ -2809,6 +2819,91 @@ mod clients {
     }
 
     #[test]
+    fn a_number_is_given_again_although_it_was_not_lost() {
+        let clients = |creator: Client| {
+            let verb = Verb::Create {
+                queue: "once".to_owned(),
+                key: "k".to_owned(),
+                delay_ms: 0,
+                max_attempts: None,
+                slot_keys: Vec::new(),
+            };
+            vec![
+                creator.calls(1..2, verb, rows(&["created 1 ready"])),
+                crash(5..6),
+                client("w1").calls(10..12, acquire("w1"), rows(&["1 5 111ms 1 0"])),
+            ]
+        };
+        // It is in another queue.
+        let another = [held(1, 5, "w1")];
+        legal(clients(careless("p")), &another);
+        illegal("task 1", clients(client("p")), &another);
+    }
+
+    #[test]
+    fn a_registration_is_refused_where_it_may_be_made() {
+        let raised = || {
+            let verb = Verb::Register {
+                task: 1,
+                token: 5,
+                name: "undo".to_owned(),
+                queue: "again".to_owned(),
+                payload: "{}".to_owned(),
+            };
+            vec![client("c1").calls(10..12, verb, error("55000"))]
+        };
+        // What is gone may have been a compensation.
+        legal(raised(), &[]);
+        illegal("c1#1", raised(), &[untouched(1)]);
+    }
+
+    #[test]
+    fn something_is_undone_or_registered_where_it_may_not_be() {
+        let told = |kind: &str, token: Option<i64>| {
+            let clients = vec![
+                client("w1")
+                    .calls(10..12, acquire("w1"), rows(&["1 5 111ms 1 0"]))
+                    .calls(
+                        20..22,
+                        finalize(1, 5),
+                        rows(&["finalized completed 21ms -"]),
+                    ),
+            ];
+            let mut task = done(1, 5, "w1", 21);
+            let event = TapeEvent {
+                seq: 2,
+                kind: kind.to_owned(),
+                token,
+                ..task.tape[1].clone()
+            };
+            task.tape[1].seq = 3;
+            task.tape.insert(1, event);
+            (clients, [task])
+        };
+        let says = |why: &str, kind: &str, token: Option<i64>| {
+            let (clients, last) = told(kind, token);
+            let said = verdict(clients, &last);
+            said.iter().any(|said| said.contains(why))
+        };
+        let ends = "a compensation ends where nothing is undone";
+        assert!(says(ends, "baton.compensation_finalized", None));
+        let registered = "a compensation is registered without its lease";
+        assert!(!says(registered, "baton.compensation_registered", Some(5)));
+        assert!(says(registered, "baton.compensation_registered", Some(4)));
+        let undone = "where its work is undone";
+        let after_that = |kind: &str| {
+            let (clients, mut last) = told("compensating", None);
+            last[0].tape[2].kind = kind.to_owned();
+            let said = verdict(clients, &last);
+            said.iter().any(|said| said.contains(undone))
+        };
+        assert!(!after_that("final"));
+        for kind in ["leased", "lease_lost", "retry_scheduled", "released"] {
+            assert!(after_that(kind), "{kind}");
+        }
+    }
+
+    #[test]
     fn a_tape_is_out_of_order() {
         let told = |change: fn(&mut Vec<TapeEvent>)| {
             let clients = vec![
@@ -2923,6 +3018,7 @@ mod clients {
             key: "k".to_owned(),
             delay_ms: 0,
             max_attempts: None,
+            slot_keys: Vec::new(),
         };
         let clients = |creator: Client, crashed: bool| {
             let seen = rows(&["not_terminal -"]);

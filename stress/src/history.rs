@@ -16,10 +16,12 @@ pub enum Verb {
         key: String,
         delay_ms: i64,
         max_attempts: Option<i32>,
+        slot_keys: Vec<String>,
     },
     CreateMany {
         queue: String,
         keys: Vec<String>,
+        slot_keys: Vec<String>,
     },
     CreateItems {
         queue: String,
@@ -82,6 +84,14 @@ pub enum Verb {
         task: i64,
         token: i64,
     },
+    /// `payload` is JSON.
+    Register {
+        task: i64,
+        token: i64,
+        name: String,
+        queue: String,
+        payload: String,
+    },
     Cancel {
         task: i64,
         force: bool,
@@ -106,6 +116,10 @@ pub enum Verb {
         task: i64,
         successor: String,
         queue: String,
+    },
+    SlotSet {
+        key: String,
+        capacity: i32,
     },
     Get {
         task: i64,
@@ -172,6 +186,16 @@ fn texts<'a>(values: impl Iterator<Item = &'a str>) -> String {
     format!("ARRAY[{}]::text[]", all.join(", "))
 }
 
+/// `slot_keys`, if there are any.
+fn slot_keys(keys: &[String]) -> String {
+    if keys.is_empty() {
+        String::new()
+    } else {
+        let keys = texts(keys.iter().map(String::as_str));
+        format!(", slot_keys => {keys}")
+    }
+}
+
 impl Verb {
     /// The call as SQL. Its columns are read by `project`.
     pub fn sql(&self) -> String {
@@ -183,6 +207,7 @@ impl Verb {
                 key,
                 delay_ms,
                 max_attempts,
+                slot_keys: keys,
             } => {
                 let run_at = if *delay_ms > 0 {
                     format!("clock_timestamp() + {}", interval(*delay_ms))
@@ -191,18 +216,24 @@ impl Verb {
                 };
                 let max_attempts = null_or(max_attempts, i32::to_string);
                 format!(
-                    "SELECT outcome, task_id, state FROM task_create({}, key => {}, run_at => {run_at}, max_attempts => {max_attempts}, priority => {})",
+                    "SELECT outcome, task_id, state FROM task_create({}, key => {}, run_at => {run_at}, max_attempts => {max_attempts}, priority => {}{})",
                     literal(queue),
                     literal(key),
                     // Some priority, the same for each call that names this key.
-                    key.bytes().map(i32::from).sum::<i32>() % 3
+                    key.bytes().map(i32::from).sum::<i32>() % 3,
+                    slot_keys(keys)
                 )
             }
-            Verb::CreateMany { queue, keys } => format!(
-                "SELECT ordinal, outcome, task_id FROM task_create_many({}, array_fill('{{}}'::jsonb, ARRAY[{}]), keys => {})",
+            Verb::CreateMany {
+                queue,
+                keys,
+                slot_keys: needed,
+            } => format!(
+                "SELECT ordinal, outcome, task_id FROM task_create_many({}, array_fill('{{}}'::jsonb, ARRAY[{}]), keys => {}{})",
                 literal(queue),
                 keys.len(),
-                texts(keys.iter().map(String::as_str))
+                texts(keys.iter().map(String::as_str)),
+                slot_keys(needed)
             ),
             Verb::CreateItems {
                 queue,
@@ -233,7 +264,7 @@ impl Verb {
                 ttl_ms,
                 max_tasks,
             } => format!(
-                "SELECT task_id, lease_token, {expires}, attempt, lost_leases FROM task_acquire_lease({}, {}, {}, {max_tasks})",
+                "SELECT task_id, lease_token, {expires}, attempt, lost_leases, metadata ? 'compensates' FROM task_acquire_lease({}, {}, {}, {max_tasks})",
                 literal(queue),
                 literal(owner),
                 interval(*ttl_ms)
@@ -316,6 +347,18 @@ impl Verb {
             Verb::RequireLease { task, token } => {
                 format!("SELECT task_require_lease({task}, {token})")
             }
+            Verb::Register {
+                task,
+                token,
+                name,
+                queue,
+                payload,
+            } => format!(
+                "SELECT outcome, compensation_no FROM task_register_compensation({task}, {token}, {}, {}, {})",
+                literal(name),
+                literal(queue),
+                literal(payload)
+            ),
             Verb::Cancel { task, force } => {
                 format!("SELECT outcome, state FROM task_cancel({task}, force => {force})")
             }
@@ -344,6 +387,9 @@ impl Verb {
                 literal(successor),
                 literal(queue)
             ),
+            Verb::SlotSet { key, capacity } => {
+                format!("SELECT slot_set({}, {capacity})", literal(key))
+            }
             Verb::Get { task } => format!(
                 "SELECT state, attempt, lost_leases, lease_token, {expires}, owner, last_seq, cancel_requested_at IS NOT NULL, result #>> '{{}}', reason, {}, CASE WHEN redrive_of IS NULL THEN metadata END, started_at IS NOT NULL, {run_at}, {} FROM task_get({task})",
                 micros("finalized_at"),

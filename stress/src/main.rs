@@ -16,6 +16,8 @@ mod model;
 mod project;
 mod proxy;
 mod run;
+mod saga;
+mod slots;
 mod spec;
 mod together;
 mod transaction;

@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use serde_json::Value;
+
 use crate::acts::{self, Known, Row, acts};
 use crate::checker::{Fate, Op, Step};
 use crate::history::{Answer, Entry, Stamp, Verb};
 use crate::model::state::State;
+use crate::saga::{self, Registered};
+use crate::slots;
 use crate::spec::{Act, Flow, Queue, Reply, Window};
 use crate::together;
 use crate::transaction::{Flushes, Tx, TxStep, transactions};
@@ -23,6 +27,11 @@ pub struct Last {
     pub step: Option<String>,
     pub item_index: Option<i64>,
     pub max_attempts: i32,
+    /// The named keys of which it needs a slot each.
+    pub slot_keys: Vec<String>,
+    pub created_at: i64,
+    /// Its ledger, as `task_compensations` shows it.
+    pub compensations: Vec<Registered>,
     /// The columns of `Verb::Get`.
     pub columns: Row,
     pub tape: Vec<TapeEvent>,
@@ -35,6 +44,8 @@ pub struct TapeEvent {
     pub token: Option<i64>,
     pub at: i64,
     pub owner: Option<String>,
+    /// Of what is about compensations.
+    pub body: Value,
 }
 
 #[derive(Default)]
@@ -94,6 +105,12 @@ pub fn project(
         by_key: HashMap::new(),
         by_name: HashMap::new(),
         run_of: HashMap::new(),
+        there: last.iter().map(|task| task.task).collect(),
+        undoing: last
+            .iter()
+            .flat_map(|task| &task.compensations)
+            .filter_map(|compensation| compensation.by)
+            .collect(),
         by_owner: HashMap::new(),
         told: HashSet::new(),
     };
@@ -136,13 +153,38 @@ pub fn project(
     }
     let flows = workflow::flows(runs, last);
     let there: HashMap<i64, &Last> = last.iter().map(|task| (task.task, task)).collect();
+    let groups: HashSet<&str> = all
+        .iter()
+        .flat_map(|tx| &tx.steps)
+        .filter_map(|step| match step {
+            TxStep::Call {
+                verb: Verb::CreateItems { name, .. },
+                ..
+            } => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
     for task in last {
         let ops = tasks.entry(task.task).or_default();
-        if !created.contains(&task.task) {
+        // What a client has created, and a crash has lost, may have left its number to another that none has.
+        let by_client = match &task.name {
+            Some(name) => groups.contains(name.as_str()),
+            None => task.key.is_some(),
+        };
+        let lost = !by_client && !crashes.is_empty() && all.iter().any(|tx| !tx.flushed);
+        if lost || !created.contains(&task.task) {
             let in_run = task.run.is_some();
             let flow = task.run.and_then(|run| flows.get(&run).copied());
-            let queue = known.queues[&task.queue];
-            ops.push(born(queue, Some(task.max_attempts), in_run, flow, true));
+            let born = Act::Create {
+                queue: known.queues[&task.queue],
+                max_attempts: Some(task.max_attempts),
+                delay: 0,
+                bounded: !task.slot_keys.is_empty(),
+                in_run,
+                undoes: known.undoing.contains(&task.task),
+                flow,
+            };
+            ops.push(born_as(born, true));
         }
     }
     let any_unflushed = all.iter().any(|tx| !tx.flushed);
@@ -153,7 +195,18 @@ pub fn project(
             // Or made by a call that was never answered and not flushed: others saw it until a crash.
             if any_unflushed {
                 let flow = (!runs.is_empty()).then_some(Flow::ANY);
-                ops.push(born(0, None, flow.is_some(), flow, false));
+                for undoes in [false, true] {
+                    let born = Act::Create {
+                        queue: 0,
+                        max_attempts: None,
+                        delay: 0,
+                        bounded: false,
+                        in_run: flow.is_some(),
+                        undoes,
+                        flow,
+                    };
+                    ops.push(born_as(born, false));
+                }
             }
         }
         ops.push(read_at_end(there.get(&task).copied(), end));
@@ -169,6 +222,9 @@ pub fn project(
     together::groups(&all, last, &mut out);
     together::ends(queues, last, &mut out);
     let said = workflow::judge(runs, last, &all, &crashes, &flushes);
+    out.violations.extend(said);
+    out.violations.extend(saga::violations(last, runs, &all));
+    let said = slots::violations(last, &all, &crashes, &flushes);
     out.violations.extend(said);
     let mut on_tapes = HashSet::new();
     for task in last {
@@ -407,21 +463,7 @@ fn looked_up(
 }
 
 /// A task that no call of the history has created.
-fn born(
-    queue: usize,
-    max_attempts: Option<i32>,
-    in_run: bool,
-    flow: Option<Flow>,
-    flushed: bool,
-) -> Op {
-    let act = Act::Create {
-        queue,
-        max_attempts,
-        delay: 0,
-        bounded: false,
-        in_run,
-        flow,
-    };
+fn born_as(act: Act, flushed: bool) -> Op {
     Op {
         steps: vec![Step::call(act, None, Window::ANY)],
         fate: Fate::Unknown,

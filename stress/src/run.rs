@@ -27,6 +27,7 @@ use crate::model::ending::OnLost;
 use crate::model::state::State;
 use crate::project::{self, Last, Projected, TapeEvent};
 use crate::proxy;
+use crate::saga;
 use crate::spec::Queue;
 use crate::worker::{self, Orders};
 use crate::workflow::{self, LastRun};
@@ -58,6 +59,14 @@ struct AtEnd {
 }
 
 const DATABASE: &str = "stress";
+/// Keys with their capacities, and whether clients change them.
+pub const SLOT_KEYS: [(&str, i32, bool); 5] = [
+    ("two", 2, false),
+    ("four", 4, false),
+    ("few", 1, true),
+    ("some", 3, true),
+    ("many", 8, true),
+];
 /// Clients of one worker process.
 const CLIENTS_OF_A_PROCESS: usize = 4;
 /// A run in which no task is created for so long is stopped; so is one that does not end what is left.
@@ -77,7 +86,12 @@ pub fn queues() -> Vec<Queue> {
         on_lost,
         on_final: None,
     };
-    const BAD: &[State] = &[State::Failed, State::Cancelled, State::Quarantined];
+    const BAD: &[State] = &[
+        State::Failed,
+        State::Cancelled,
+        State::Compensated,
+        State::Quarantined,
+    ];
     let told = |queue| Queue {
         on_final: Some(("ends", BAD)),
         ..queue
@@ -216,6 +230,10 @@ impl Run {
         in_order.sort_by_key(|queue| queue.on_final.is_some());
         for queue in in_order {
             cluster.psql(DATABASE, &queue_sql(queue))?;
+        }
+        for (key, capacity, _) in SLOT_KEYS {
+            let sql = format!("SELECT slot_set('{key}', {capacity})");
+            cluster.psql(DATABASE, &sql)?;
         }
         let direct = cluster
             .socket()
@@ -395,6 +413,26 @@ impl Run {
             self.violations
                 .push(format!("baton_check while it ran: {}", row.join(" | ")));
         }
+        self.check_slots();
+    }
+
+    /// Never more hold a slot than the capacity, but for a key that was lowered.
+    fn check_slots(&mut self) {
+        let lowered: Vec<String> = SLOT_KEYS
+            .into_iter()
+            .filter(|(_, _, changed)| *changed)
+            .map(|(key, ..)| format!("'{key}'"))
+            .collect();
+        let sql = format!(
+            "SELECT coalesce(slot_key, run_id || ' ' || coalesce(step, '')), capacity, holders, draining FROM baton.slot_usage \
+             WHERE (holders > capacity OR draining) AND NOT (draining AND coalesce(slot_key IN ({}), false))",
+            lowered.join(", ")
+        );
+        for row in self.rows(&sql).unwrap_or_default() {
+            let row: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
+            self.violations
+                .push(format!("S1: slot_usage while it ran: {}", row.join(" | ")));
+        }
     }
 
     fn crash(&mut self, how: Fault) -> Result<()> {
@@ -519,6 +557,9 @@ impl Run {
                     "task_done",
                     "run",
                     "step",
+                    "slot_key",
+                    "due",
+                    "compensation",
                 ];
                 let table = tables[self.rng.random_range(0..tables.len())];
                 if self
@@ -569,7 +610,7 @@ impl Run {
                 _ => {}
             }
         }
-        let stranded = self.rows("SELECT task_id, baton._state_name(state), run_at, lease_expires_at, slot_key FROM baton.task_live LIMIT 20");
+        let stranded = self.rows("SELECT task_id, baton._state_name(state), run_at, lease_expires_at, waits_for, compensates, slot_keys FROM baton.task_live LIMIT 20");
         for row in stranded.unwrap_or_default() {
             let row: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
             self.violations
@@ -621,15 +662,16 @@ impl Run {
             .context("the shape of a get")?
             .0;
         let sql = format!(
-            "SELECT t.task_id, g.queue, g.task_name, g.key, g.run_id, g.max_attempts, s.name, t.item_index, g.* \
+            "SELECT t.task_id, g.queue, g.task_name, g.key, g.run_id, g.max_attempts, s.name, t.item_index, to_json(g.slot_keys), \
+             (extract(epoch FROM t.created_at) * 1000000)::bigint, g.* \
              FROM baton.task t LEFT JOIN baton.step s USING (step_id) CROSS JOIN LATERAL \
-             (SELECT queue, name AS task_name, key, run_id, max_attempts, {columns} FROM task_get(t.task_id) g) g ORDER BY 1"
+             (SELECT queue, name AS task_name, key, run_id, max_attempts, slot_keys, {columns} FROM task_get(t.task_id) g) g ORDER BY 1"
         );
         let rows = self.rows(&sql).context("the tasks cannot be read")?;
         let mut last: BTreeMap<i64, Last> = BTreeMap::new();
         for mut row in rows {
             // (the first columns of g.* once more)
-            let columns = row.split_off(13);
+            let columns = row.split_off(16);
             let id = worker::number(&row, 0).context("a task has an id")?;
             let task = Last {
                 task: id,
@@ -640,6 +682,12 @@ impl Run {
                 max_attempts: worker::number(&row, 5).unwrap_or_default() as i32,
                 step: row[6].clone(),
                 item_index: worker::number(&row, 7),
+                slot_keys: row[8]
+                    .as_ref()
+                    .and_then(|json| serde_json::from_str(json).ok())
+                    .unwrap_or_default(),
+                created_at: worker::number(&row, 9).unwrap_or_default(),
+                compensations: Vec::new(),
                 columns,
                 tape: Vec::new(),
             };
@@ -647,7 +695,8 @@ impl Run {
         }
         let events = self
             .rows(
-                "SELECT t.task_id, e.seq, e.kind, e.lease_token, (extract(epoch FROM e.at) * 1000000)::bigint, e.body ->> 'owner' \
+                "SELECT t.task_id, e.seq, e.kind, e.lease_token, (extract(epoch FROM e.at) * 1000000)::bigint, e.body ->> 'owner', \
+                 CASE WHEN e.kind = 'compensating' OR e.kind LIKE 'baton.compensation%' THEN e.body END \
                  FROM baton.task t CROSS JOIN LATERAL task_events(t.task_id, 0, 100000) e ORDER BY 1, 2",
             )
             .context("the tapes cannot be read")?;
@@ -663,8 +712,19 @@ impl Run {
                 owner: row[5]
                     .clone()
                     .filter(|_| row[2].as_deref() == Some("leased")),
+                body: row[6]
+                    .as_ref()
+                    .and_then(|json| serde_json::from_str(json).ok())
+                    .unwrap_or_default(),
             });
         }
+        let ledgers = self.rows(saga::READ).context("the ledgers")?;
+        for (task, registered) in ledgers.iter().filter_map(saga::registered) {
+            if let Some(task) = last.get_mut(&task) {
+                task.compensations.push(registered);
+            }
+        }
+        self.look_at_slots()?;
         let mut parts = Vec::new();
         for sql in workflow::READ {
             parts.push(self.rows(sql).context("the runs cannot be read")?);
@@ -683,6 +743,19 @@ impl Run {
             runs,
             read: (from, Stamp::now()),
         })
+    }
+
+    /// Nothing is left that could hold a slot.
+    fn look_at_slots(&mut self) -> Result<()> {
+        let left = "SELECT k.slot_key, k.name, k.capacity, k.slots, count(s.slot_key), count(s.holder) \
+             FROM baton.slot_key k LEFT JOIN baton.slot s USING (slot_key) GROUP BY k.slot_key \
+             HAVING count(s.holder) > 0 OR count(s.slot_key) <> k.capacity OR k.slots <> k.capacity";
+        for row in self.rows(left).context("the slots")? {
+            let row: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
+            self.violations
+                .push(format!("S1: a key at the end: {}", row.join(" | ")));
+        }
+        Ok(())
     }
 
     /// Every task's history against the specification, on all cores.
@@ -808,6 +881,25 @@ impl Run {
             .map(|(state, n)| format!("{n} {state}"))
             .collect();
         println!("    {} runs of workflows: {}", runs.len(), ends.join(", "));
+        let registered = last.iter().flat_map(|task| &task.compensations);
+        let mut undone: BTreeMap<&str, usize> = BTreeMap::new();
+        for compensation in registered {
+            *undone.entry(&compensation.state).or_default() += 1;
+        }
+        let undone: Vec<String> = undone
+            .iter()
+            .map(|(state, n)| format!("{n} {state}"))
+            .collect();
+        let with_slots = last.iter().filter(|task| !task.slot_keys.is_empty());
+        println!(
+            "    compensations: {}; {} tasks with slot keys",
+            if undone.is_empty() {
+                "none".to_owned()
+            } else {
+                undone.join(", ")
+            },
+            with_slots.count()
+        );
         println!(
             "    {} calls: {} without an answer, {} with an error; {} histories checked",
             projected.calls,

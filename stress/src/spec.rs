@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::backoff;
 use crate::model::ending::{self, Ending, OnLost};
 use crate::model::outcome::{self, Found, Refusal};
+use crate::model::saga;
 use crate::model::state::State;
 use crate::model::transition::{self, Event};
 
@@ -88,13 +89,15 @@ impl Flow {
 /// What a call is about, for one task.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
-    /// `bounded`: of a group with `max_parallel`. `delay`: how long after the call's beginning `run_at` was.
+    /// `bounded`: it needs slots, of a group with `max_parallel` or of keys with a name. `undoes`: it is a compensation. `delay`: how long after
+    /// the call's beginning `run_at` was.
     Create {
         queue: usize,
         max_attempts: Option<i32>,
         delay: i64,
         bounded: bool,
         in_run: bool,
+        undoes: bool,
         flow: Option<Flow>,
     },
     /// A row of `task_acquire_lease`.
@@ -140,6 +143,11 @@ pub enum Act {
     StillHeld {
         token: i64,
     },
+    /// Name and payload.
+    Register {
+        token: i64,
+        what: (String, String),
+    },
     Cancel {
         force: bool,
     },
@@ -178,6 +186,8 @@ pub struct Reply {
     pub owner: Option<String>,
     pub run_at: Option<Time>,
     pub seq: Option<i64>,
+    /// `compensation_no`
+    pub number: Option<i64>,
     pub at: Option<Time>,
     pub cancel_requested: Option<bool>,
     pub result: Option<String>,
@@ -223,6 +233,8 @@ impl Reply {
             Act::Finalize { .. } => match word {
                 "not_found" => &[],
                 "lease_lost" => &["state"],
+                // It has not ended yet.
+                _ if self.state == Some(State::Compensating) => &["state"],
                 _ => &["state", "at"],
             },
             Act::FailAttempt { .. } => match word {
@@ -233,12 +245,14 @@ impl Reply {
             Act::Release { .. } if word == "released" => &["run_at"],
             Act::Cancel { .. } if word != "not_found" => &["state"],
             Act::Redrive if word == "redriven" || word == "already_redriven" => &["task"],
+            Act::Register { .. } if word == "registered" || word == "exists" => &["number"],
             Act::RequireLease { .. }
             | Act::Release { .. }
             | Act::Cancel { .. }
             | Act::Reaped { .. }
             | Act::ReapedOwner { .. }
             | Act::Annotate { .. }
+            | Act::Register { .. }
             | Act::Redrive => &[],
         };
         let given = [
@@ -250,6 +264,7 @@ impl Reply {
             ("owner", self.owner.is_some()),
             ("run_at", self.run_at.is_some()),
             ("seq", self.seq.is_some()),
+            ("number", self.number.is_some()),
             ("at", self.at.is_some()),
             ("cancel_requested", self.cancel_requested.is_some()),
             ("task", self.task.is_some()),
@@ -288,6 +303,10 @@ struct End {
 }
 
 impl End {
+    fn says_the_same(&self, other: &End) -> bool {
+        (&self.result, &self.error, &self.reason) == (&other.result, &other.error, &other.reason)
+    }
+
     /// Ended by nobody's report.
     fn because(reason: &str, at: Span) -> End {
         End {
@@ -300,6 +319,15 @@ impl End {
     }
 }
 
+/// How a task ended first, whose work is undone before it ends.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct First {
+    state: State,
+    end: End,
+    /// How many of its compensations have ended since.
+    undone: usize,
+}
+
 /// One task between two calls.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Task {
@@ -310,6 +338,8 @@ pub struct Task {
     max_attempts: i32,
     bounded: bool,
     in_run: bool,
+    /// It undoes the work of another.
+    undoes: bool,
     flow: Option<Flow>,
     lease: Option<Lease>,
     attempt: i32,
@@ -326,6 +356,9 @@ pub struct Task {
     given_back: BTreeMap<i64, GivenBack>,
     run_at: Option<Span>,
     end: Option<End>,
+    /// The compensations that its workers have registered.
+    registered: Vec<(String, String)>,
+    first: Option<First>,
     redriven: Option<Option<i64>>,
     /// The seq, and when it was appended.
     dedup_keys: BTreeMap<String, (i64, Span)>,
@@ -341,6 +374,7 @@ impl Task {
             max_attempts: 0,
             bounded: false,
             in_run: false,
+            undoes: false,
             flow: None,
             lease: None,
             attempt: 0,
@@ -353,6 +387,8 @@ impl Task {
             given_back: BTreeMap::new(),
             run_at: None,
             end: None,
+            registered: Vec::new(),
+            first: None,
             redriven: None,
             dedup_keys: BTreeMap::new(),
             annotated: BTreeSet::new(),
@@ -435,7 +471,7 @@ impl Task {
     }
 
     /// What others may do at any time up to `until` without this history telling: a sweep settles a lease that
-    /// ran out, a scheduled task comes due, a waiter gets a slot, a run is paused, resumed or called off.
+    /// ran out, a scheduled task comes due, a waiter gets a slot, a compensation ends, a run is paused, resumed or called off.
     pub fn unseen(&self, queue: &Queue, until: Time) -> Vec<Task> {
         let mut seen = vec![self.clone()];
         let mut next = 0;
@@ -470,6 +506,7 @@ impl Task {
                 Some(State::Ready) if task.flow.is_some() => {
                     more.extend(task.moved(Event::Block));
                 }
+                Some(State::Compensating) => more.extend(task.one_more_undone(until)),
                 _ => {}
             }
             more.extend(task.called_off(until));
@@ -499,7 +536,7 @@ impl Task {
         } else {
             flow.called_off
         };
-        if state.is_terminal() || since > until {
+        if state.is_terminal() || state == State::Compensating || since > until {
             return after;
         }
         let at = Span {
@@ -655,14 +692,82 @@ impl Task {
         Some(task)
     }
 
+    /// It ends; or what it did is undone first.
     fn ended(&self, state: State, end: End) -> Option<Task> {
         if end.at.from > end.at.to {
             return None;
         }
-        let mut task = self.without_lease(transition::ending_in(state)?)?;
+        let ending = transition::ending_in(state)?;
+        if !self.registered.is_empty() && saga::is_undone(state, end.by.is_some()) {
+            transition::next(self.state?, ending).ok()?;
+            let mut task = self.without_lease(Event::Compensate)?;
+            task.tape.push(("compensating", end.by));
+            task.clock = task.clock.max(end.at.from);
+            let undone = 0;
+            task.first = Some(First { state, end, undone });
+            return Some(task);
+        }
+        let mut task = self.without_lease(ending)?;
         task.tape.push(("final", end.by));
         task.end = Some(end);
         Some(task)
+    }
+
+    /// Whether its work is being undone, or was, and was not before.
+    pub fn is_undone_since(&self, before: &Task) -> bool {
+        self.first.is_some() && before.first.is_none()
+    }
+
+    /// One of its compensations ends: completed, or it gives up. With the last one, the task ends.
+    fn one_more_undone(&self, until: Time) -> Vec<Task> {
+        let Some(first) = &self.first else {
+            return Vec::new();
+        };
+        let mut task = self.clone();
+        task.tape.push(("baton.compensation_finalized", None));
+        let undone = first.undone + 1;
+        task.first = Some(First {
+            undone,
+            ..first.clone()
+        });
+        let at = Span {
+            from: self.clock,
+            to: until,
+        };
+        let end = |event: Event, reason: &str| {
+            let mut task = task.moved(event)?;
+            task.tape.push(("final", None));
+            task.end = Some(End {
+                result: first.end.result.clone(),
+                error: first.end.error.clone(),
+                ..End::because(reason, at)
+            });
+            Some(task)
+        };
+        let gave_up = end(Event::Quarantine, "compensation_failed");
+        let completed = if undone < self.registered.len() {
+            Some(task.clone())
+        } else {
+            let reason = first.end.reason.as_deref().unwrap_or("compensated");
+            end(Event::Compensated, reason)
+        };
+        completed.into_iter().chain(gave_up).collect()
+    }
+
+    /// How the holder of this lease ended the task first, if he did, and its work is undone, or was.
+    fn first_by(&self, token: i64) -> Option<&First> {
+        self.first
+            .as_ref()
+            .filter(|first| first.end.by == Some(token))
+    }
+
+    /// The answer to a replay of a call that had the work undone, or to another call of the same lease's holder.
+    fn undone_so(same: bool) -> &'static str {
+        if same {
+            "compensation_started"
+        } else {
+            "already_finalized_differently"
+        }
     }
 
     /// Leased, from `ready`.
@@ -749,6 +854,7 @@ impl Task {
                     delay,
                     bounded,
                     in_run,
+                    undoes,
                     flow,
                 } if says("created") => {
                     let task = Task {
@@ -756,17 +862,17 @@ impl Task {
                         max_attempts: max_attempts.unwrap_or(queue.max_attempts),
                         bounded: *bounded,
                         in_run: *in_run,
+                        undoes: *undoes,
                         flow: *flow,
                         ..self.clone()
                     };
-                    let states: &[State] = if task.may_wait() {
-                        &[State::Ready, State::Blocked]
-                    } else if *delay == 0 {
-                        &[State::Ready]
-                    } else if window.from.saturating_add(*delay) <= window.to {
-                        &[State::Scheduled, State::Ready]
-                    } else {
-                        &[State::Scheduled]
+                    // (the last two only without a delay, or if its time may have come meanwhile)
+                    let states = [State::Scheduled, State::Ready, State::Blocked];
+                    let due = window.from.saturating_add(*delay) <= window.to;
+                    let may_be = |state: &&State| match state {
+                        State::Scheduled => *delay > 0,
+                        State::Ready => *delay == 0 || due,
+                        _ => task.may_wait() && (*delay == 0 || due),
                     };
                     let run_at = Span {
                         from: window.from.saturating_add(*delay),
@@ -779,7 +885,8 @@ impl Task {
                     };
                     let fits =
                         |state: &&State| reply.is_none_or(|r| r.state.is_none_or(|s| s == **state));
-                    states.iter().filter(fits).map(with).collect()
+                    let states = states.iter().filter(may_be).filter(fits);
+                    states.map(with).collect()
                 }
                 Act::Get => unchanged(says("none")),
                 Act::Tail { after } => {
@@ -949,9 +1056,35 @@ impl Task {
                     .as_ref()
                     .is_some_and(|lease| lease.token == *token),
             ),
+            Act::Register { token, what } => {
+                if let Some(word) = self.stale(*token) {
+                    return unchanged(says(word));
+                }
+                // A compensation may register none: that is an error, and no answer.
+                if self.undoes {
+                    return Vec::new();
+                }
+                let told = |number: usize| reply.is_none_or(|r| r.number == Some(number as i64));
+                if let Some(i) = self.registered.iter().position(|known| known == what) {
+                    return unchanged(says("exists") && told(i + 1));
+                }
+                let mut task = self.clone();
+                task.registered.push(what.clone());
+                task.tape
+                    .push(("baton.compensation_registered", Some(*token)));
+                if says("registered") && told(task.registered.len()) {
+                    vec![task]
+                } else {
+                    Vec::new()
+                }
+            }
             Act::Cancel { force } => {
                 if state.is_terminal() {
                     return unchanged(says("terminal") && state_is(Some(state)));
+                }
+                // Nor is what undoes something called off.
+                if state == State::Compensating || self.undoes {
+                    return unchanged(says("compensating") && state_is(Some(state)));
                 }
                 if state == State::Running && !force {
                     let mut task = self.clone();
@@ -971,10 +1104,8 @@ impl Task {
                     "cancelled"
                 };
                 let ended = self.ended(State::Cancelled, End::because(reason, self.now(window)));
-                ended
-                    .filter(|_| says("cancelled") && state_is(Some(State::Cancelled)))
-                    .into_iter()
-                    .collect()
+                let told = |task: &Task| says(task.ended_word("cancelled")) && state_is(task.state);
+                ended.filter(told).into_iter().collect()
             }
             Act::Reaped { queue: from } => {
                 if from.is_some_and(|from| from != self.queue) {
@@ -1071,6 +1202,15 @@ impl Task {
             Some(State::Ready | State::Scheduled | State::Blocked) => "requeued",
             Some(state) => state.name(),
             None => "",
+        }
+    }
+
+    /// What a call answers that has ended the task: `word`, unless its work is undone first.
+    fn ended_word(&self, word: &'static str) -> &'static str {
+        if self.state == Some(State::Compensating) {
+            "compensation_started"
+        } else {
+            word
         }
     }
 
@@ -1216,20 +1356,25 @@ impl Task {
     fn finalize(&self, token: i64, to: State, report: End, reply: Option<&Reply>) -> Vec<Task> {
         let says = |word: &str| reply.is_none_or(|reply| reply.outcome == word);
         let mut after = Vec::new();
+        if let Some(First { state, end, .. }) = self.first_by(token) {
+            let word = Task::undone_so(*state == to && end.says_the_same(&report));
+            if says(word) && reply.is_none_or(|r| r.state == self.state) {
+                after.extend(self.ended_at(reply));
+            }
+            return after;
+        }
         // Expired or not makes no difference here.
         match outcome::needs_current_or_replay(self.found(false).as_ref(), token) {
             None => {
                 let ended = self.ended(to, report).and_then(|task| task.ended_at(reply));
-                after
-                    .extend(ended.filter(|_| {
-                        says("finalized") && reply.is_none_or(|r| r.state == Some(to))
-                    }));
+                after.extend(ended.filter(|task| {
+                    says(task.ended_word("finalized"))
+                        && reply.is_none_or(|r| r.state == task.state)
+                }));
             }
             Some(Refusal::AlreadyFinalized) => {
                 let end = self.end.as_ref().expect("it has ended");
-                let same = self.state == Some(to)
-                    && (&end.result, &end.error, &end.reason)
-                        == (&report.result, &report.error, &report.reason);
+                let same = self.state == Some(to) && end.says_the_same(&report);
                 let word = if same {
                     "already_finalized"
                 } else {
@@ -1279,9 +1424,13 @@ impl Task {
                 let again = self.given_back_again(token, given, reply);
                 return again.filter(|_| same).into_iter().collect();
             }
-            let (to, reason) = match self.state {
+            let (ended, end) = match self.first_by(token) {
+                Some(first) => (Some(first.state), Some(&first.end)),
+                None => (self.state, self.end.as_ref()),
+            };
+            let (to, reason) = match ended {
                 Some(State::Cancelled) if self.cancel_requested => {
-                    let reason = self.end.as_ref().and_then(|end| end.reason.as_deref());
+                    let reason = end.and_then(|end| end.reason.as_deref());
                     (State::Cancelled, reason.unwrap_or("cancelled"))
                 }
                 _ => (State::Failed, "attempts_exhausted"),
@@ -1300,14 +1449,17 @@ impl Task {
         };
         match ending::failed_attempt(&lease) {
             Ending::End { state, reason, .. } => {
-                let told = says("finalized") && reply.is_none_or(|r| r.state == Some(state));
+                let told = |task: &Task| {
+                    says(task.ended_word("finalized"))
+                        && reply.is_none_or(|r| r.state == task.state)
+                };
                 let reason = if state == State::Cancelled {
                     self.asked_because()
                 } else {
                     reason
                 };
                 self.ended(state, report(reason))
-                    .filter(|_| told)
+                    .filter(told)
                     .into_iter()
                     .collect()
             }
@@ -1347,6 +1499,11 @@ impl Task {
                 let again = self.given_back_again(token, given, reply);
                 return again.into_iter().collect();
             }
+            let undone = self.first_by(token);
+            if undone.is_some_and(|first| first.state == State::Cancelled) && self.cancel_requested
+            {
+                return unchanged(says("compensation_started"));
+            }
             let found = self.found(false);
             let ended = outcome::needs_current_or_replay(found.as_ref(), token)
                 == Some(Refusal::AlreadyFinalized);
@@ -1365,7 +1522,8 @@ impl Task {
                 reason: Some(self.asked_because().to_owned()),
             };
             let ended = self.ended(State::Cancelled, end);
-            return ended.filter(|_| says("cancelled")).into_iter().collect();
+            let told = |task: &Task| says(task.ended_word("cancelled"));
+            return ended.filter(told).into_iter().collect();
         }
         if unless_started && lease.started {
             return unchanged(says("started"));
@@ -1481,7 +1639,7 @@ impl Task {
                                 Some(State::Ready) if acquired => {
                                     after.extend(freed.leased(queue, owner, ttl, reply, window));
                                 }
-                                Some(State::Scheduled | State::Blocked)
+                                Some(State::Scheduled | State::Blocked | State::Compensating)
                                     if says("not_ready") && told(&freed) =>
                                 {
                                     after.push(freed)

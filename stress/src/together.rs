@@ -36,7 +36,7 @@ pub fn calls(
                 None | Some((Answer::Lost(_), _)) => out.unknown += 1,
                 Some((Answer::Error { code, message }, _)) => {
                     out.failed += 1;
-                    if !may_fail_so(tx, verb, code) {
+                    if !may_fail_so(tx, verb, code, known) {
                         out.violations
                             .push(format!("{}: {verb:?} raised {code}: {message}", tx.label));
                     }
@@ -259,11 +259,15 @@ pub fn ends(queues: &[Queue], last: &[Last], out: &mut Projected) {
 }
 
 /// The errors a correct program must be ready for.
-pub fn may_fail_so(tx: &Tx, verb: &Verb, code: &str) -> bool {
+fn may_fail_so(tx: &Tx, verb: &Verb, code: &str, known: &Known) -> bool {
     match code {
         // Cancelled, by somebody or by a timeout.
         "57014" | "55P03" => true,
         "55006" => matches!(verb, Verb::RequireLease { .. }),
+        // It is a compensation itself, or was one that is gone.
+        "55000" => {
+            matches!(verb, Verb::Register { task, .. } if known.undoing.contains(task) || !known.there.contains(task))
+        }
         // Who else was in it, the server's log tells (V2).
         "40P01" => true,
         "40001" => tx.isolation != "READ COMMITTED",
@@ -275,6 +279,7 @@ pub fn may_fail_so(tx: &Tx, verb: &Verb, code: &str) -> bool {
 pub fn tape_is_sound(task: &Last) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut open = None;
+    let mut undoing = false;
     let mut last_token = 0;
     for (i, event) in task.tape.iter().enumerate() {
         let mut say = |what: String| {
@@ -287,7 +292,7 @@ pub fn tape_is_sound(task: &Last) -> Vec<String> {
             say(format!("it is the {}th", i + 1));
         }
         match event.kind.as_str() {
-            "leased" => {
+            "leased" if !undoing => {
                 if open.is_some() {
                     say("leased while it was leased".to_owned());
                 }
@@ -299,6 +304,19 @@ pub fn tape_is_sound(task: &Last) -> Vec<String> {
             }
             "started" if open.is_none() || event.token != open => {
                 say("started without its lease".to_owned())
+            }
+            "leased" | "retry_scheduled" | "released" | "lease_lost" if undoing => {
+                say(format!("{} where its work is undone", event.kind))
+            }
+            "compensating" => {
+                open = None;
+                undoing = true;
+            }
+            "baton.compensation_registered" if open.is_none() || event.token != open => {
+                say("a compensation is registered without its lease".to_owned())
+            }
+            "baton.compensation_finalized" if !undoing => {
+                say("a compensation ends where nothing is undone".to_owned())
             }
             "lease_lost" | "retry_scheduled" | "released" => {
                 let lease = open.take();

@@ -149,7 +149,7 @@ impl Flushes {
             .filter(|tx| tx.flushed && tx.fate() == Fate::Committed)
             .filter(|tx| {
                 tx.calls(known)
-                    .any(|(act, reply)| reply.is_some() && acts::changes(&act, reply.as_ref()))
+                    .any(|(act, reply)| reply.is_some() && acts::writes(&act, reply.as_ref()))
             })
             .filter_map(|tx| Some((tx.commit_began()?, tx.end())))
             .collect();

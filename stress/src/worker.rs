@@ -15,6 +15,7 @@ use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{Answer, Entry, Journal, Stamp, Verb};
+use crate::run::SLOT_KEYS;
 use crate::workflow::draw;
 
 /// What a worker process is told, as JSON on its command line.
@@ -65,6 +66,8 @@ struct Board {
     paused: VecDeque<(i64, String)>,
     /// Tasks for which a run was paused.
     failed: VecDeque<i64>,
+    /// Tasks that undo something.
+    undoing: VecDeque<i64>,
     recent: VecDeque<Verb>,
     /// The highest id seen.
     newest: i64,
@@ -394,6 +397,11 @@ impl Client {
             self.some_queue()
         };
         let key = format!("{}-{}", self.name, self.tx);
+        let slot_keys = if self.rng.random_bool(0.15) {
+            draw::slot_keys(&mut self.rng)
+        } else {
+            Vec::new()
+        };
         match self.rng.random_range(0..10) {
             9 => self.some_start(format!("{key}-run")),
             0 => {
@@ -401,6 +409,7 @@ impl Client {
                 Verb::CreateMany {
                     queue,
                     keys: (0..n).map(|i| format!("{key}-{i}")).collect(),
+                    slot_keys,
                 }
             }
             1 => Verb::CreateItems {
@@ -430,6 +439,7 @@ impl Client {
                     .rng
                     .random_bool(0.3)
                     .then(|| self.rng.random_range(1..4)),
+                slot_keys,
             },
         }
     }
@@ -523,24 +533,25 @@ impl Client {
 
     fn some_work(&mut self, task: i64, token: i64) -> Verb {
         match self.rng.random_range(0..100) {
-            0..8 => Verb::Start { task, token },
-            8..24 => Verb::Heartbeat {
+            0..6 => Verb::Start { task, token },
+            6..18 => Verb::Heartbeat {
                 task,
                 token,
                 ttl_ms: self.some_ttl(),
             },
-            24..34 => Verb::Append {
+            18..26 => Verb::Append {
                 task,
                 token: Some(token),
                 dedup_key: self.some_dedup_key(),
             },
-            34..58 => Verb::Finalize {
+            26..39 => self.some_registration(task, token),
+            39..60 => Verb::Finalize {
                 task,
                 token,
-                state: self.some_end(),
+                state: self.some_end(task),
                 result: self.some_result(),
             },
-            58..66 => Verb::FailAttempt {
+            60..66 => Verb::FailAttempt {
                 task,
                 token,
                 retry_after_ms: self
@@ -570,7 +581,7 @@ impl Client {
             },
             90..96 => Verb::FinalizeMany {
                 leases: self.some_leases(task, token),
-                state: self.some_end(),
+                state: self.some_end(task),
             },
             _ => Verb::AcquireById {
                 task,
@@ -589,7 +600,35 @@ impl Client {
         leases
     }
 
-    fn some_end(&mut self) -> String {
+    /// A compensation of this task, or, of what is one itself, mostly something else.
+    fn some_registration(&mut self, task: i64, token: i64) -> Verb {
+        if self.undoes(task) && self.rng.random_bool(0.95) {
+            return Verb::Start { task, token };
+        }
+        let (name, payload) = [("undo", 1), ("undo", 2), ("tell", 1)][self.rng.random_range(0..3)];
+        Verb::Register {
+            task,
+            token,
+            name: name.to_owned(),
+            queue: if self.rng.random_bool(0.2) {
+                self.orders.own[self.rng.random_range(0..self.orders.own.len())].clone()
+            } else {
+                self.some_queue()
+            },
+            payload: format!(r#"{{"n": {payload}}}"#),
+        }
+    }
+
+    fn undoes(&self, task: i64) -> bool {
+        let board = self.board.lock().expect("no client panics");
+        board.undoing.contains(&task)
+    }
+
+    fn some_end(&mut self, task: i64) -> String {
+        // What undoes something mostly does.
+        if self.undoes(task) && self.rng.random_bool(0.85) {
+            return "completed".to_owned();
+        }
         let ends = [
             "completed",
             "completed",
@@ -659,7 +698,25 @@ impl Client {
                 dedup_key: self.some_dedup_key(),
             },
             84..90 => Verb::Redrive { task },
+            90..95 => self.some_slot_set(),
             _ => self.some_dispatch(task),
+        }
+    }
+
+    /// Somebody who looks after slots: raises a key, lowers it, or closes it for a while.
+    fn some_slot_set(&mut self) -> Verb {
+        let keys: Vec<&str> = SLOT_KEYS
+            .into_iter()
+            .filter(|(_, _, changed)| *changed)
+            .map(|(key, ..)| key)
+            .collect();
+        Verb::SlotSet {
+            key: keys[self.rng.random_range(0..keys.len())].to_owned(),
+            capacity: if self.rng.random_bool(0.2) {
+                0
+            } else {
+                self.rng.random_range(1..=8)
+            },
         }
     }
 
@@ -817,13 +874,32 @@ impl Client {
             committed,
             stamp: Stamp::now(),
         });
-        if matches!(answer, Answer::Lost(_)) {
+        // (A ROLLBACK that was cancelled leaves the transaction as it was.)
+        if !matches!(answer, Answer::Rows(_)) {
             self.connection = None;
         }
         let mut board = self.board.lock().expect("no client panics");
         for (verb, rows) in answered {
             // What was rolled back is remembered too: its tokens must be worth nothing.
             board.learn(&verb, &rows);
+        }
+    }
+
+    /// What is closed is opened.
+    fn raise_what_is_closed(&mut self) {
+        let closed = match self.query("SELECT name FROM baton.slot_key WHERE capacity = 0") {
+            Answer::Rows(rows) => rows,
+            Answer::Error { .. } => Vec::new(),
+            Answer::Lost(_) => {
+                self.connection = None;
+                Vec::new()
+            }
+        };
+        for row in closed {
+            if let (Some(Some(key)), true) = (row.first().cloned(), self.connection.is_some()) {
+                let capacity = self.rng.random_range(1..=8);
+                self.call(Verb::SlotSet { key, capacity });
+            }
         }
     }
 
@@ -853,6 +929,7 @@ impl Client {
     fn drain(&mut self) {
         if self.rng.random_bool(0.2) {
             self.resume_what_is_paused();
+            self.raise_what_is_closed();
         }
         let queue = if self.rng.random_bool(0.5) {
             self.own.clone()
@@ -885,6 +962,11 @@ pub fn number(row: &[Option<String>], column: usize) -> Option<i64> {
     row.get(column)?.as_ref()?.parse().ok()
 }
 
+/// One holder in ten is never heard of again.
+fn dies_with(token: i64) -> bool {
+    token % 10 == 7
+}
+
 impl Board {
     /// What the process knows after an answer.
     fn learn(&mut self, verb: &Verb, rows: &[Vec<Option<String>>]) {
@@ -915,14 +997,21 @@ impl Board {
                 self.hungry = rows.is_empty();
                 for row in rows {
                     if let (Some(task), Some(token)) = (number(row, 0), number(row, 1)) {
-                        self.leases.push((task, token));
+                        if row.get(5).cloned().flatten().as_deref() == Some("t") {
+                            remember(&mut self.undoing, task, 200);
+                        }
                         self.know(Some(task));
                         remember(&mut self.owners, (owner.clone(), token), 30);
+                        if !dies_with(token) {
+                            self.leases.push((task, token));
+                        }
                     }
                 }
             }
             Verb::AcquireById { task, .. } => {
-                if let Some(token) = rows.first().and_then(|row| number(row, 2)) {
+                if let Some(token) = rows.first().and_then(|row| number(row, 2))
+                    && !dies_with(token)
+                {
                     self.leases.push((*task, token));
                 }
             }

@@ -39,6 +39,8 @@ pub fn run(args: &[String]) -> Result<()> {
     bench.held_snapshot(held)?;
     bench.wide_steps(if quick { 4_000 } else { 16_000 })?;
     bench.width(if quick { 2_000 } else { 10_000 })?;
+    bench.slots(seconds)?;
+    bench.waiters()?;
     bench.buffers()?;
     Ok(())
 }
@@ -165,6 +167,12 @@ impl Bench {
                 100,
             ),
             ("items, max_parallel 16", "wide16_db", "wide_step.sql", 16),
+            (
+                "tasks in line for 8 slots",
+                "slot_db",
+                "slots_waiting.sql",
+                0,
+            ),
         ];
         println!(
             "acquire and finalize of {items} tasks that are there, {CLIENTS} clients, medians of {ROUNDS} interleaved rounds"
@@ -250,6 +258,87 @@ impl Bench {
         Ok(items as f64 / begun.elapsed().as_secs_f64())
     }
 
+    /// A task's life with slots, which are free, beside one without.
+    fn slots(&self, seconds: u32) -> Result<()> {
+        let workloads = [
+            ("plain tasks", "slots_none.pgb"),
+            ("one key, capacity 8", "slots_one.pgb"),
+            ("1,000 keys", "slots_many.pgb"),
+            ("three keys a task", "slots_three.pgb"),
+        ];
+        println!(
+            "create, acquire, finalize with slots, {CLIENTS} clients, medians of {ROUNDS} interleaved rounds of {seconds} s"
+        );
+        for (i, _) in workloads.iter().enumerate() {
+            let db = format!("slots{i}");
+            self.database(&db)?;
+            let keys = std::fs::read_to_string(Self::script("slots.sql"))?;
+            self.cluster.psql(&db, &keys)?;
+        }
+        let limit = seconds.to_string();
+        let mut rounds: Vec<Vec<f64>> = vec![Vec::new(); workloads.len()];
+        for round in 0..=ROUNDS {
+            for (i, (_, script)) in workloads.iter().enumerate() {
+                let limit = if round == 0 { "3" } else { &limit }; // the first one warms up
+                let tps = self.pgbench(&format!("slots{i}"), script, CLIENTS, &["-T", limit])?;
+                if round > 0 {
+                    rounds[i].push(tps);
+                }
+            }
+        }
+        let plain = median(&rounds[0]);
+        for (i, (name, ..)) in workloads.iter().enumerate() {
+            let (min, max) = bounds(&rounds[i]);
+            let own = median(&rounds[i]);
+            println!(
+                "  {name:<26} {own:>7.0}/s  {min:>7.0} {max:>7.0}  / plain {:>5.2}",
+                own / plain
+            );
+        }
+        println!();
+        Ok(())
+    }
+
+    /// What 1,000,000 tasks in line for a key that is full cost those of another key: in buffers, which are exact.
+    fn waiters(&self) -> Result<()> {
+        println!("buffers touched by create, acquire and finalize of a task with a slot key");
+        let db = "waiters_db";
+        self.database(db)?;
+        self.cluster.psql(
+            db,
+            "SELECT task_cancel(task_id) FROM baton.task_live; SELECT slot_set('other', 8); VACUUM ANALYZE;",
+        )?;
+        let alone = self.life_buffers(db)?;
+        println!("  nothing beside it                          {alone}");
+        let script = std::fs::read_to_string(Self::script("slots_waiting.sql"))?;
+        self.cluster
+            .psql(db, &format!("\\set items 1000000\n{script}"))?;
+        let full = self.life_buffers(db)?;
+        println!("  1,000,000 tasks in line for another key    {full}");
+        println!(
+            "  ratio                                      {:.2}\n",
+            full / alone
+        );
+        Ok(())
+    }
+
+    fn life_buffers(&self, db: &str) -> Result<f64> {
+        let explain = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, COSTS OFF, FORMAT JSON)";
+        let one = format!(
+            "{explain} SELECT * FROM task_create('bench', priority => 9, slot_keys => '{{other}}');\n\
+             {explain} SELECT * FROM task_acquire_lease('bench', 'worker');\n\
+             SELECT task_id, lease_token FROM baton.task_live WHERE state = 3 AND queue_id = 1 ORDER BY check_at DESC LIMIT 1 \\gset\n\
+             {explain} SELECT * FROM task_finalize(:task_id, :lease_token, 'completed');\n"
+        );
+        let out = self.cluster.psql(db, &one.repeat(20))?;
+        let mut counts = Vec::new();
+        for plan in serde_json::Deserializer::from_str(&out).into_iter::<serde_json::Value>() {
+            counts.push(buffers_of(&plan?[0]["Plan"]));
+        }
+        let lives: Vec<f64> = counts.chunks(3).map(|life| life.iter().sum()).collect();
+        Ok(median(&lives[5..]))
+    }
+
     /// Buffers touched by one acquire: exact, where times are noisy.
     fn buffers(&self) -> Result<()> {
         println!(
@@ -280,9 +369,7 @@ impl Bench {
         let mut counts = Vec::new();
         for plan in serde_json::Deserializer::from_str(&out).into_iter::<serde_json::Value>() {
             let plan = plan?;
-            let plan = &plan[0]["Plan"];
-            let blocks = |name: &str| plan[name].as_f64().unwrap_or(0.0);
-            counts.push(blocks("Shared Hit Blocks") + blocks("Shared Read Blocks"));
+            counts.push(buffers_of(&plan[0]["Plan"]));
         }
         Ok(median(&counts[5..]))
     }
@@ -304,6 +391,11 @@ impl Bench {
         std::thread::sleep(Duration::from_secs(1));
         Ok(child)
     }
+}
+
+fn buffers_of(plan: &serde_json::Value) -> f64 {
+    let blocks = |name: &str| plan[name].as_f64().unwrap_or(0.0);
+    blocks("Shared Hit Blocks") + blocks("Shared Read Blocks")
 }
 
 fn release(mut holder: Child) -> Result<()> {

@@ -1,10 +1,12 @@
 //! `cargo demo`: the extension's main job on real input, on a server of its own. A group of real
 //! files is hashed by workers in several languages while one of them is killed and one falls
-//! asleep; whatever happens, every file must be counted exactly once. `cargo demo -- workflow` is `workflow.rs`.
+//! asleep; whatever happens, every file must be counted exactly once. `cargo demo -- workflow` is `workflow.rs`, `cargo demo -- saga` is
+//! `saga.rs`.
 
 mod files;
 mod fold;
 mod runtimes;
+mod saga;
 mod summary;
 mod workers;
 mod workflow;
@@ -37,8 +39,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Somebody wants the demo to end: then workers and server are ended first, in order.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
+/// What is shown.
+#[derive(Clone, Copy, PartialEq)]
+enum Show {
+    Files,
+    Workflow,
+    Saga,
+}
+
 struct Options {
-    workflow: bool,
+    show: Show,
     files: usize,
     keep: bool,
 }
@@ -73,9 +83,12 @@ pub fn run(args: &[String]) -> Result<()> {
     setup::install(&pg)?;
     let scratch = setup::target_dir().join("demo");
     let runtimes = Runtimes::find(&scratch)?;
-    let input = Input::choose(options.files)?;
+    let input = match options.show {
+        Show::Saga => None,
+        _ => Some(Input::choose(options.files)?),
+    };
 
-    // `cargo verify` runs both demos in one process, and a process has one handler.
+    // `cargo verify` runs all demos in one process, and a process has one handler.
     static HANDLED: Once = Once::new();
     let mut handled = Ok(());
     HANDLED
@@ -92,21 +105,25 @@ pub fn run(args: &[String]) -> Result<()> {
         "{version}, ready after {:.1} s",
         begun.elapsed().as_secs_f32()
     );
-    println!(
-        "{} files, {:.1} MB, from {}",
-        input.files.len(),
-        input.megabytes(),
-        input.source()
-    );
+    if let Some(input) = &input {
+        println!(
+            "{} files, {:.1} MB, from {}",
+            input.files.len(),
+            input.megabytes(),
+            input.source()
+        );
+    }
 
     if options.keep {
         cluster.keep();
     }
-    let done = if options.workflow {
-        workflow::demo(&cluster, &pg.bindir, &scratch, &runtimes, &input)
-    } else {
-        Crew::new("worker", &cluster, &pg.bindir, &scratch)
-            .and_then(|crew| workload(&cluster, &runtimes, &input, crew))
+    let done = match (options.show, &input) {
+        (Show::Workflow, Some(input)) => {
+            workflow::demo(&cluster, &pg.bindir, &scratch, &runtimes, input)
+        }
+        (Show::Files, Some(input)) => Crew::new("worker", &cluster, &pg.bindir, &scratch)
+            .and_then(|crew| workload(&cluster, &runtimes, input, crew)),
+        _ => saga::demo(&cluster, &pg.bindir, &scratch, &runtimes),
     };
     if options.keep {
         let env: Vec<String> = cluster
@@ -291,29 +308,33 @@ fn literal(text: &str) -> String {
 
 impl Options {
     fn parse(args: &[String]) -> Result<Options> {
-        let (workflow, args) = match args.split_first() {
-            Some((word, rest)) if word == "workflow" => (true, rest),
-            _ => (false, args),
+        let (show, args) = match args.split_first() {
+            Some((word, rest)) if word == "workflow" => (Show::Workflow, rest),
+            Some((word, rest)) if word == "saga" => (Show::Saga, rest),
+            _ => (Show::Files, args),
         };
-        // The payload of one task bears a line for each file there.
-        let most = if workflow { 500 } else { 100_000 };
+        // The payload of one task bears a line for each file in a workflow.
+        let (files, most) = match show {
+            Show::Workflow => (200, 500),
+            _ => (2000, 100_000),
+        };
         let mut options = Options {
-            workflow,
-            files: if workflow { 200 } else { 2000 },
+            show,
+            files,
             keep: false,
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--keep" => options.keep = true,
-                "--files" => {
+                "--files" if show != Show::Saga => {
                     let number = args.next().and_then(|number| number.parse().ok());
                     options.files = number
                         .filter(|n| (20..=most).contains(n))
                         .with_context(|| format!("--files takes a number from 20 to {most}"))?;
                 }
                 _ => bail!(
-                    "unknown option {arg}: the demo takes --files N and --keep, after `workflow` or without it"
+                    "unknown option {arg}: the demo takes --files N and --keep, after `workflow` or without it, and after `saga` --keep"
                 ),
             }
         }

@@ -12,6 +12,7 @@ usage: cargo xtask <command> [options]
              --files N   how many files to hash (default 2000)
              --keep      leave the cluster running and print how to reach it
              workflow    another workload: a workflow that pauses over a broken file (--files: default 200)
+             saga        another workload: trips that are undone when the payment fails
   verify     run every check (also: cargo verify)
              --only STEP[,STEP] [TEST …]   some steps, or single tests of them
              --full      all there is, not a slice

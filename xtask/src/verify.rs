@@ -515,12 +515,13 @@ fn demos(tally: &mut Tally) -> Result<()> {
     })?;
     // The first demo has installed psycopg where that is possible.
     if doc_blocks::python().is_none() {
-        println!("    left out, no Python with psycopg: demo workflow");
+        println!("    left out, no Python with psycopg: demo workflow, demo saga");
         return Ok(());
     }
     timed(tally, "demo workflow", || {
         demo::run(&["workflow", "--files", WORKFLOW_FILES].map(String::from))
-    })
+    })?;
+    timed(tally, "demo saga", || demo::run(&["saga".into()]))
 }
 
 fn timed(tally: &mut Tally, label: &str, act: impl FnOnce() -> Result<()>) -> Result<()> {

@@ -122,7 +122,9 @@ pub fn violations(
         unasked(run, all, &mut said);
         let failing = tasks.iter().any(|task| failed(task))
             || run.tape.iter().any(|event| event.text("state") == "failed");
-        in_order(run, failing, calls, &disk, &mut said);
+        let starts = starts.get(run.key.as_str()).into_iter().flatten();
+        let started = starts.filter(|call| disk.kept(call)).map(|call| call.ended);
+        in_order(run, failing, calls, started.min(), &disk, &mut said);
         written(run, calls, all, &disk, &mut said);
         leases(run, calls, tasks, all, &begun, &disk, &mut said);
     }
@@ -233,8 +235,16 @@ fn unasked(run: &LastRun, all: &[Tx], said: &mut Vec<String>) {
     }
 }
 
-/// Each answer has a place on the tape at which it is right, and none lies before that of a call that had ended before.
-fn in_order(run: &LastRun, failing: bool, calls: &[Call], disk: &Disk, said: &mut Vec<String>) {
+/// Each answer has a place on the tape at which it is right, and none lies before that of a call that had ended before. `started`: when
+/// somebody knew that the run was there.
+fn in_order(
+    run: &LastRun,
+    failing: bool,
+    calls: &[Call],
+    started: Option<i64>,
+    disk: &Disk,
+    said: &mut Vec<String>,
+) {
     let places = places(run);
     let mut calls: Vec<&Call> = calls.iter().filter(|call| disk.kept(call)).collect();
     calls.sort_by_key(|call| call.from.mono);
@@ -250,7 +260,10 @@ fn in_order(run: &LastRun, failing: bool, calls: &[Call], disk: &Disk, said: &mu
                 && !(own_event(call).is_some() && taken.contains(place))
         };
         let Some(place) = (least.unwrap_or(0)..places.len()).find(fits) else {
-            if reads_its_own(call) {
+            // Whose start was answered and whose commit was not may not be there yet.
+            let not_there = ["none", "not_found"].contains(&call.word());
+            let not_yet = least.is_none() && started.is_none_or(|ended| ended >= call.from.mono);
+            if reads_its_own(call) || not_there && not_yet {
                 continue;
             }
             said.push(format!(
@@ -293,6 +306,8 @@ fn is_right(run: &LastRun, failing: bool, places: &[Place], place: usize, call: 
     let over = now.state.is_terminal();
     let paused = now.state == RunState::Paused;
     let cancelling = now.state == RunState::Cancelling;
+    let compensating = now.state == RunState::Compensating;
+    let told = call.first(1).map(String::as_str) == Some(now.state.name());
     let own = |checkpoint: &str| {
         Some(event.kind.as_str()) == own_event(call)
             && call.during(event.at)
@@ -303,7 +318,7 @@ fn is_right(run: &LastRun, failing: bool, places: &[Place], place: usize, call: 
         (Verb::WorkflowPause { .. }, "already_paused") => paused,
         // Or it is failing, which the tape does not tell.
         (Verb::WorkflowPause { .. }, "terminal") => {
-            over || cancelling || now.state == RunState::Running && failing
+            over || cancelling || compensating || now.state == RunState::Running && failing
         }
         (Verb::WorkflowResume { checkpoint, .. }, "resumed") => own(checkpoint),
         (Verb::WorkflowResume { checkpoint, .. }, "checkpoint_mismatch") => {
@@ -314,7 +329,13 @@ fn is_right(run: &LastRun, failing: bool, places: &[Place], place: usize, call: 
         (Verb::WorkflowCancel { .. }, "cancelled") => {
             now.state == RunState::Cancelled && event.kind == "final" && call.during(event.at)
         }
-        (Verb::WorkflowCancel { .. }, "cancel_requested") => cancelling,
+        (Verb::WorkflowCancel { .. }, "compensating") => compensating && told,
+        // If nothing runs, what was done is undone at once, or it is clear that it cannot be.
+        (Verb::WorkflowCancel { .. }, "cancel_requested") => {
+            let at_once = call.during(event.at)
+                && (event.kind == "compensating" || event.text("state") == "quarantined");
+            (cancelling || at_once) && told
+        }
         (Verb::WorkflowAnnotate { .. }, "annotated") => true,
         (Verb::WorkflowAppend { .. }, "appended") => {
             own("") && number(&call.rows[0], 1) == Some(event.seq)

@@ -5,8 +5,21 @@ use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use serde_json::{Map, Value, json};
 
+use crate::run::SLOT_KEYS;
+
 /// Items of a list, at most.
 const ITEMS: usize = 12;
+
+/// 1 to 4 keys with names, in any order.
+pub fn slot_keys(rng: &mut SmallRng) -> Vec<String> {
+    let mut keys: Vec<String> = SLOT_KEYS
+        .iter()
+        .map(|(key, ..)| (*key).to_owned())
+        .collect();
+    keys.shuffle(rng);
+    keys.truncate(rng.random_range(1..=4));
+    keys
+}
 
 /// 2 to 12 steps, in any order.
 pub fn definition(rng: &mut SmallRng, queues: &[String]) -> String {
@@ -85,6 +98,22 @@ fn step(rng: &mut SmallRng, queues: &[String], before: &[Value], i: usize) -> Ma
     }
     if rng.random_bool(0.3) {
         set("priority", json!(rng.random_range(-1..2)));
+    }
+    if rng.random_bool(0.1) {
+        set("slot_keys", json!(slot_keys(rng)));
+    }
+    if rng.random_bool(0.2) {
+        let mut compensate = json!({"queue": queues[rng.random_range(0..queues.len())]});
+        let payloads = [
+            Value::Null,
+            json!({"what": "$.task.result", "where": "$.task.item_index"}),
+            json!({"all": "$.input.items"}),
+        ];
+        let payload = &payloads[rng.random_range(0..payloads.len())];
+        if !payload.is_null() {
+            compensate["payload"] = payload.clone();
+        }
+        set("compensate", compensate);
     }
     if rng.random_bool(0.3) {
         set("max_attempts", json!(rng.random_range(1..4)));

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use serde_json::{Value, json};
 
-use super::{LastRun, LastStep, RunEvent, judge};
+use super::{LastRun, LastStep, OfTask, RunEvent, judge};
 use crate::acts::{Known, MS};
 use crate::history::{Answer, Entry, Stamp, Verb};
 use crate::model::run::StepState;
 use crate::project::{Last, TapeEvent};
+use crate::saga::Registered;
 use crate::transaction::{Flushes, transactions};
 
 /// ns in a ms.
@@ -25,7 +26,8 @@ fn fetching(on_error: &str) -> Value {
 }
 
 /// That all went well. A line is an event (when, what, and what about it), a step (its end, and how many items it has), a task (its
-/// step, its place there, its end, its lease, its result), or how the run ended.
+/// step, its place there, its end, its lease, its result), a compensation (of which task, its name if the definition says it, by which task,
+/// how it ended), or how the run ended.
 const WELL: &str = "
 10 started
 10 step_dispatched fetch 1
@@ -92,6 +94,7 @@ fn told(story: &str) -> Told {
         input: json!({"items": [0, 1, 2, 3, 4]}),
         annotated: Default::default(),
         steps: Vec::new(),
+        ledger: Vec::new(),
         tape: Vec::new(),
     };
     let mut tasks = Vec::new();
@@ -114,6 +117,13 @@ fn told(story: &str) -> Told {
                 });
             }
             "task" => tasks.push(task(&words)),
+            "undo" => {
+                let (of, registered) = compensation(&words);
+                run.ledger.push(of.clone());
+                let mut done = tasks.iter_mut().filter(|task| task.task == of.task);
+                let task: &mut Last = done.next().expect("its task stands before it");
+                task.compensations.push(registered);
+            }
             at => run.tape.push(event(at, &words[1..])),
         }
     }
@@ -141,7 +151,7 @@ fn event(at: &str, words: &[&str]) -> RunEvent {
         }
         "step_finalized" => json!({"step": words[1], "state": words[2]}),
         "paused" | "resumed" => json!({"checkpoint": words[1].replace('-', " ")}),
-        "final" => json!({"state": words[1]}),
+        "final" | "compensating" | "baton.compensation_finalized" => json!({"state": words[1]}),
         _ => json!({}),
     };
     RunEvent {
@@ -150,6 +160,28 @@ fn event(at: &str, words: &[&str]) -> RunEvent {
         body,
         at: at.parse::<i64>().expect("a time") * MS,
     }
+}
+
+/// The first one of its task.
+fn compensation(words: &[&str]) -> (OfTask, Registered) {
+    let (task, by) = (words[1].parse().expect("an id"), words[3].parse().ok());
+    let of = OfTask {
+        task,
+        number: 1,
+        by,
+        state: words[4].to_owned(),
+    };
+    let registered = Registered {
+        number: 1,
+        name: words[2].to_owned(),
+        queue: "again".to_owned(),
+        payload: None,
+        token: (words[2] == "-").then_some(task),
+        by,
+        state: words[4].to_owned(),
+        as_registered: true,
+    };
+    (of, registered)
 }
 
 /// Its token is its id.
@@ -167,6 +199,7 @@ fn task(words: &[&str]) -> Last {
         token: Some(id),
         at,
         owner: None,
+        body: Value::Null,
     };
     Last {
         task: id,
@@ -177,6 +210,9 @@ fn task(words: &[&str]) -> Last {
         step: (words[3] != "-").then(|| words[2].to_owned()),
         item_index: words[3].parse().ok(),
         max_attempts: 3,
+        slot_keys: Vec::new(),
+        created_at: 0,
+        compensations: Vec::new(),
         columns,
         tape: vec![event(1, "leased", time(from)), event(2, "final", time(to))],
     }
@@ -295,6 +331,8 @@ fn known() -> Known {
         by_key: Default::default(),
         by_name: Default::default(),
         run_of: Default::default(),
+        there: Default::default(),
+        undoing: Default::default(),
         by_owner: Default::default(),
         told: Default::default(),
     }
@@ -339,6 +377,8 @@ fn examine(definition: &Value, story: &str, illegal_changes: &[(&str, &[(&str, &
         illegal(why, definition, &with(story, changes), Vec::new());
     }
 }
+
+mod sagas;
 
 mod tapes {
     use super::*;

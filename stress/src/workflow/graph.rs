@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::{LastRun, LastStep, ended_at, failed, stops};
+use super::{LastRun, LastStep, counted, ended_at, failed, failed_at, stops};
 use crate::acts;
 use crate::model::definition::{Definition, Step};
 use crate::model::run::{
@@ -252,19 +252,19 @@ impl<'a> Judge<'a> {
         }
         let mut ends: BTreeMap<State, i32> = BTreeMap::new();
         for task in &tasks {
-            if let Some(state) = acts::state(&task.columns, 0) {
+            if let Some(state) = counted(task) {
                 *ends.entry(state).or_default() += 1;
             }
         }
-        let of = |states: [State; 2]| {
+        let of = |states: &[State]| {
             let ends = ends.iter();
             ends.filter(|(state, _)| states.contains(state))
                 .map(|(_, n)| n)
                 .sum::<i32>()
         };
-        let completed = of([State::Completed; 2]);
-        let failed = of([State::Failed, State::Quarantined]);
-        let cancelled = of([State::Cancelled, State::Compensated]);
+        let completed = of(&[State::Completed]);
+        let failed = of(&[State::Failed, State::Quarantined]);
+        let cancelled = of(&[State::Cancelled]);
         if (i64::from(completed), i64::from(failed)) != (last.completed, last.failed) {
             self.said.push(format!(
                 "D4: step {name} counts {} completed and {} failed of {ends:?}",
@@ -278,6 +278,7 @@ impl<'a> Judge<'a> {
                 last.state.name()
             ));
         }
+        self.registered(step, &tasks);
         if let Some(most) = step.max_parallel {
             let named = |task: &&&Last| task.name.as_deref() == Some(name);
             let at_once =
@@ -290,13 +291,38 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// What its definition says of a step's tasks is registered for each that completes.
+    fn registered(&mut self, step: &Step, tasks: &[&Last]) {
+        for task in tasks {
+            let completed = acts::state(&task.columns, 0) == Some(State::Completed);
+            let wanted = usize::from(step.compensate.is_some() && completed);
+            let defined = task.compensations.iter().filter(|c| c.token.is_none());
+            let names: Vec<&str> = defined.map(|c| c.name.as_str()).collect();
+            if names != vec![step.name.as_str(); wanted] {
+                self.said.push(format!(
+                    "G1: for task {} of step {} its definition has registered {names:?}",
+                    task.task, step.name
+                ));
+            }
+        }
+    }
+
     /// The run as a whole.
     fn whole(&mut self) {
         let states = self.steps.iter().map(|step| step.state);
-        let end = run_end(self.cancelled(), states).map(RunState::name);
+        let first = run_end(self.cancelled(), states);
+        let end = first.map(|first| self.once_undone(first).name());
         if end != Some(self.run.state.as_str()) {
             self.said
                 .push(format!("it is {} and should be {end:?}", self.run.state));
+        }
+        for event in self.run.tape.iter().filter(|e| e.kind == "compensating") {
+            let told = event.text("state");
+            if first.map(RunState::name) != Some(told) {
+                self.said.push(format!(
+                    "what it did is undone because it is {told}, and it is {first:?}"
+                ));
+            }
         }
         if let Some(most) = self.definition.max_parallel {
             let at_once = together::most_at_once(self.tasks.iter(), &HashMap::new(), false);
@@ -314,6 +340,27 @@ impl<'a> Judge<'a> {
         self.pauses();
     }
 
+    /// How it ends that would end so, if nothing were to be undone.
+    fn once_undone(&self, first: RunState) -> RunState {
+        let completed = |task: i64| {
+            let mut tasks = self.tasks.iter();
+            tasks.any(|last| {
+                last.task == task && acts::state(&last.columns, 0) == Some(State::Completed)
+            })
+        };
+        let gave_up = |state: &str| !["completed", "registered"].contains(&state);
+        let ledger = &self.run.ledger;
+        if first == RunState::Completed {
+            first
+        } else if ledger.iter().any(|of| gave_up(&of.state)) {
+            RunState::Quarantined
+        } else if ledger.iter().any(|of| completed(of.task)) {
+            RunState::Compensated
+        } else {
+            first
+        }
+    }
+
     /// Why it was paused by itself, and whether it was when it had to be.
     fn pauses(&mut self) {
         let mut on_error = false;
@@ -326,7 +373,7 @@ impl<'a> Judge<'a> {
                 .any(|step| step.checkpoint.as_deref() == Some(checkpoint));
             let why = match checkpoint {
                 "on_error" => {
-                    let before = |task: &&&Last| ended_at(task).is_some_and(|at| at <= event.at);
+                    let before = |task: &&&Last| failed_at(task).is_some_and(|at| at <= event.at);
                     let mut failures = self.tasks.iter().filter(before);
                     let twice = std::mem::replace(&mut on_error, true);
                     self.definition.on_error == OnError::Pause

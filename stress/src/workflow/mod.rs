@@ -34,7 +34,19 @@ pub struct LastRun {
     /// The keys of its metadata.
     pub annotated: BTreeSet<String>,
     pub steps: Vec<LastStep>,
+    /// What `workflow_compensations` shows.
+    pub ledger: Vec<OfTask>,
     pub tape: Vec<RunEvent>,
+}
+
+/// A compensation in the ledger of a run.
+#[derive(Clone, Debug)]
+pub struct OfTask {
+    pub task: i64,
+    pub number: i64,
+    /// The task that ran it.
+    pub by: Option<i64>,
+    pub state: String,
 }
 
 #[derive(Clone, Debug)]
@@ -65,14 +77,16 @@ impl RunEvent {
     }
 }
 
-/// Runs, their steps, their tapes.
-pub const READ: [&str; 3] = [
+/// Runs, their steps, their tapes, their ledgers.
+pub const READ: [&str; 4] = [
     "SELECT r.run_id, g.key, g.state, g.input, g.metadata FROM baton.run r CROSS JOIN LATERAL workflow_get(r.run_id) g \
      WHERE r.workflow_id IS NOT NULL ORDER BY 1",
     "SELECT r.run_id, s.step, s.state, s.total, s.completed, s.failed FROM baton.run r CROSS JOIN LATERAL workflow_steps(r.run_id) s \
      WHERE r.workflow_id IS NOT NULL",
     "SELECT r.run_id, e.seq, e.kind, e.body, (extract(epoch FROM e.at) * 1000000)::bigint \
      FROM baton.run r CROSS JOIN LATERAL workflow_events(r.run_id, 0, 100000) e WHERE r.workflow_id IS NOT NULL ORDER BY 1, 2",
+    "SELECT r.run_id, c.of_task_id, c.compensation_no, c.task_id, c.state FROM baton.run r CROSS JOIN LATERAL workflow_compensations(r.run_id) WITH ORDINALITY c \
+     WHERE r.workflow_id IS NOT NULL ORDER BY 1, c.ordinality",
 ];
 
 /// From the rows of `READ`.
@@ -93,6 +107,7 @@ pub fn last_runs(parts: &[Vec<Row>]) -> Vec<LastRun> {
                 .map(|keys| keys.keys().cloned().collect())
                 .unwrap_or_default(),
             steps: Vec::new(),
+            ledger: Vec::new(),
             tape: Vec::new(),
         };
         runs.insert(run, last);
@@ -119,6 +134,16 @@ pub fn last_runs(parts: &[Vec<Row>]) -> Vec<LastRun> {
                 kind: text(row, 2),
                 body: json(row, 3),
                 at: number(row, 4).unwrap_or_default(),
+            });
+        }
+    }
+    for row in &parts[3] {
+        if let Some(run) = number(row, 0).and_then(|id| runs.get_mut(&id)) {
+            run.ledger.push(OfTask {
+                task: number(row, 1).unwrap_or_default(),
+                number: number(row, 2).unwrap_or_default(),
+                by: number(row, 3),
+                state: text(row, 4),
             });
         }
     }
@@ -160,17 +185,41 @@ pub fn flows(runs: &[LastRun], last: &[Last]) -> HashMap<i64, Flow> {
         flows.insert(run.run, flow);
     }
     for task in last {
-        if let (Some(flow), true) = (task.run.and_then(|run| flows.get_mut(&run)), failed(task)) {
-            flow.called_off = flow.called_off.min(ended_at(task).unwrap_or(0));
+        let flow = task.run.and_then(|run| flows.get_mut(&run));
+        if let (Some(flow), true) = (flow, failed(task)) {
+            flow.called_off = flow.called_off.min(failed_at(task).unwrap_or(0));
         }
     }
     flows
 }
 
-/// Whether its end is a failure for its run.
+/// Whether its end is a failure for its run: what was undone ended first as it did before that.
 fn failed(task: &Last) -> bool {
-    let state = acts::state(&task.columns, 0);
-    matches!(state, Some(State::Failed | State::Quarantined))
+    counted(task).is_some_and(|state| matches!(state, State::Failed | State::Quarantined))
+}
+
+/// The end that its run counts.
+fn counted(task: &Last) -> Option<State> {
+    match acts::state(&task.columns, 0)? {
+        State::Compensated => Some(first_end(task)?.0),
+        state => Some(state),
+    }
+}
+
+/// How a task ended first, whose work was undone before it ended, and when.
+fn first_end(task: &Last) -> Option<(State, Time)> {
+    let mut tape = task.tape.iter();
+    let event = tape.find(|event| event.kind == "compensating")?;
+    let state = State::parse(event.body["state"].as_str()?)?;
+    Some((state, event.at))
+}
+
+/// When its run heard of its failure.
+fn failed_at(task: &Last) -> Option<Time> {
+    match first_end(task) {
+        Some((State::Failed | State::Quarantined, at)) => Some(at),
+        _ => ended_at(task),
+    }
 }
 
 fn ended_at(task: &Last) -> Option<Time> {

@@ -76,6 +76,11 @@ fn after(now: &Place, event: &super::RunEvent) -> Result<Place, String> {
         )),
         "resumed" => to(RunEvent::Resume, None),
         "cancel_requested" => to(RunEvent::Cancel, None),
+        "compensating" => to(RunEvent::Compensate, None),
+        "baton.compensation_finalized" if now.state != RunState::Compensating => Err(format!(
+            "G1: something is undone where it is {:?}",
+            now.state
+        )),
         "final" => {
             let name = event.text("state");
             let end = RunState::ALL
@@ -91,6 +96,9 @@ fn after(now: &Place, event: &super::RunEvent) -> Result<Place, String> {
         kind if now.state.is_terminal() => Err(format!("E2: {kind} after its end")),
         "step_finalized" if now.state == RunState::Paused => {
             Err("a step ends in a run that is paused".to_owned())
+        }
+        "step_finalized" if now.state == RunState::Compensating => {
+            Err("G1: a step ends in a run whose work is undone".to_owned())
         }
         _ => Ok(now.clone()),
     }

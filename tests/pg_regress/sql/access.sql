@@ -2,6 +2,7 @@
 -- capability_matrix and capability_roles.
 
 SELECT queue_create('q');
+SELECT slot_set('key', 1);
 CREATE ROLE regress_worker;
 CREATE ROLE regress_app;
 CREATE SCHEMA evil AUTHORIZATION regress_worker;
@@ -43,6 +44,10 @@ CREATE TEMP TABLE queue (name text);
 CREATE TEMP TABLE run (run_id bigint, input int);
 CREATE TEMP TABLE step (step_id bigint, run_id bigint, state text);
 CREATE TEMP TABLE workflow (name text, definition text);
+CREATE TEMP TABLE slot (slot_key text, holder text);
+CREATE TEMP TABLE slot_key (slot_key text, capacity int, name text);
+CREATE TEMP TABLE compensation (task_id text, state int);
+CREATE TEMP TABLE saga (task_id text);
 CREATE TEMP TABLE capability (role_name text, capability text, queue_id int);
 INSERT INTO capability VALUES ('regress_worker', 'operate', NULL);
 CREATE TEMP TABLE pg_class (oid oid);
@@ -102,8 +107,25 @@ SELECT run_id AS r FROM workflow_start(input => '{"items": [3]}', definition => 
 SELECT workflow_finalize(run_id, 'completed') FROM task_create_items('q', 'g', ARRAY['1']::pg_catalog.jsonb[]);
 SELECT outcome FROM workflow_cancel(:r);
 SELECT DISTINCT f.outcome FROM task_acquire_lease('q', 'w', max_tasks => 9) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT outcome, state FROM unnest(ARRAY['s1', 's2']) key, task_create('q', key => key, slot_keys => ARRAY['key']);
+SELECT slot_key, holders, waiters FROM baton.slot_usage WHERE slot_key IS NOT NULL;
+SELECT task_id AS t, lease_token AS l FROM task_acquire_lease('q', 'w') \gset
+SELECT outcome, compensation_no FROM unnest(ARRAY[1, 1, 2]) n, task_register_compensation(:t, :l, 'undo', 'q', to_jsonb(n));
+SELECT outcome FROM task_finalize(:t, :l, 'failed');
+SELECT name, payload, f.outcome FROM task_acquire_lease('q', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT name, payload, f.outcome FROM task_acquire_lease('q', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT compensation_no, state FROM task_compensations(:t);
+SELECT state FROM task_get(:t);
+SELECT l.key, f.outcome FROM task_acquire_lease('q', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT run_id AS r FROM workflow_start(input => '{"n": 1}', definition => '{"steps": [{"name": "a", "queue": "q", "slot_keys": ["key"], "compensate": {"queue": "q", "payload": {"n": "$.input.n", "of": "$.task.result", "it": "$.steps.a.state"}}}, {"name": "b", "queue": "q", "needs": ["a"]}]}') \gset
+SELECT l.name, f.outcome FROM task_acquire_lease('q', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed', '5') f;
+SELECT l.name, f.outcome FROM task_acquire_lease('q', 'w') l, task_finalize(l.task_id, l.lease_token, 'failed') f;
+SELECT l.name, l.payload, f.outcome FROM task_acquire_lease('q', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT step, compensation_no, name, state FROM workflow_compensations(:r);
+SELECT state FROM workflow_get(:r);
 -- Neither does it have what its own table says.
 SELECT queue_create('q2');
+SELECT slot_set('key', 2);
 -- The search path is the caller's own again.
 SHOW search_path;
 SELECT count(*) FROM task;
@@ -130,11 +152,15 @@ CREATE TRIGGER fired BEFORE INSERT ON mine FOR EACH ROW EXECUTE FUNCTION pg_temp
 INSERT INTO mine (outcome) SELECT outcome FROM task_create('q');
 SELECT * FROM mine;
 RESET ROLE;
--- The owner, too, grants by the right names.
+-- The owner, too, grants by the right names, and sets slot keys.
 SET search_path = pg_temp, public;
 CREATE TEMP TABLE capability (role_name text, capability text, queue_id int);
 CREATE TEMP TABLE pg_proc (oid oid, proname name);
 SELECT baton_grant('regress_app', 'observe', 'q');
+CREATE TEMP TABLE slot_key (slot_key bigint, capacity int, name text);
+SELECT slot_set('key', 2);
+SELECT slot_key, capacity, holders FROM baton.slot_usage WHERE slot_key IS NOT NULL;
+SELECT count(*) FROM slot_key;
 RESET search_path;
 SET ROLE regress_app;
 SELECT queue FROM baton.queue_stats;

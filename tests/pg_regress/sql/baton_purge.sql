@@ -6,7 +6,7 @@ SELECT queue_create('r', lease_ttl => '1 h');
 -- What is stored, and where.
 CREATE FUNCTION stored() RETURNS TABLE (what text, rows bigint) LANGUAGE sql AS $$
     SELECT what, (xpath('//c/text()', query_to_xml('SELECT count(*) AS c FROM baton.' || what, false, true, '')))[1]::text::bigint
-    FROM unnest(ARRAY['task', 'task_live', 'task_done', 'event', 'annotation', 'redrive', 'dispatch', 'run', 'step', 'step_count', 'step_batch', 'workflow', 'slot_key', 'slot', 'due']) what $$;
+    FROM unnest(ARRAY['task', 'task_live', 'task_done', 'event', 'annotation', 'redrive', 'dispatch', 'run', 'step', 'step_count', 'step_batch', 'workflow', 'slot_key', 'slot', 'due', 'compensation', 'saga']) what $$;
 CREATE FUNCTION left_over() RETURNS text LANGUAGE sql AS $$ SELECT string_agg(what || ' ' || rows, ', ') FROM stored() WHERE rows > 0 $$;
 -- A finished task, with so many events of its own.
 CREATE FUNCTION done(queue text, key text = NULL, state text = 'completed', notes int = 0) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -359,6 +359,115 @@ SELECT workflow_finalize(:run, 'completed');
 SELECT * FROM baton_purge('200 ms');
 SELECT * FROM baton_purge('0');
 SELECT left_over();
+
+-- What undoes a task is a task by itself, and goes by itself; the ledger stays with the task whose work it undid, and tells how that ended.
+SELECT queue_create('undo', max_attempts => 1);
+CREATE FUNCTION undone(queue text, state text, registrations int = 2) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE t bigint; l bigint;
+BEGIN
+    SELECT a.task_id, a.lease_token INTO t, l FROM task_acquire_lease(queue, 'w') a;
+    PERFORM task_register_compensation(t, l, 'undo ' || n, 'undo') FROM generate_series(1, registrations) n;
+    PERFORM task_finalize(t, l, state);
+    RETURN t;
+END $$;
+CREATE FUNCTION ledger(t bigint) RETURNS TABLE (no int, name text, state text, has_task boolean, task_there boolean) LANGUAGE sql AS $$
+    SELECT c.compensation_no, c.name, c.state, c.task_id IS NOT NULL, EXISTS (SELECT FROM baton.task k WHERE k.task_id = c.task_id) FROM task_compensations(t) c $$;
+SELECT outcome FROM task_create('q');
+SELECT undone('q', 'failed', 3) AS t \gset
+SELECT work_off('undo');
+SELECT * FROM baton_purge('0');
+SELECT * FROM ledger(:t);
+SELECT left_over();
+SELECT * FROM baton_check(true);
+SELECT work_off('undo');
+SELECT work_off('undo');
+SELECT state, reason FROM task_get(:t);
+SELECT tasks, more FROM baton_purge('0', queue => 'undo');
+SELECT * FROM ledger(:t);
+SELECT left_over();
+SELECT * FROM baton_check(true);
+SELECT * FROM baton_purge('0', states => '{failed,completed,quarantined}');
+SELECT count(*) AS shown FROM task_events(:t) \gset
+SELECT tasks, events, events = :shown AS as_shown FROM baton_purge('0', states => '{compensated}');
+SELECT * FROM ledger(:t);
+SELECT left_over();
+-- The task first: its ledger goes with it, and what undid it stays until it is purged itself.
+SELECT outcome FROM task_create('q');
+SELECT undone('q', 'cancelled') AS t \gset
+SELECT work_off('undo');
+SELECT work_off('undo', 'failed');
+SELECT * FROM ledger(:t);
+SELECT state, reason FROM task_get(:t);
+SELECT tasks FROM baton_purge('0', queue => 'q');
+SELECT * FROM ledger(:t);
+SELECT left_over();
+SELECT state, metadata - 'compensates' AS metadata, metadata -> 'compensates' = to_jsonb(:t) AS compensates FROM task_list('undo') ORDER BY task_id;
+SELECT * FROM baton_check(true);
+SELECT tasks FROM baton_purge('0');
+SELECT left_over();
+-- Registered, and not needed.
+SELECT outcome FROM task_create('q');
+SELECT undone('q', 'completed') AS t \gset
+SELECT * FROM ledger(:t);
+SELECT tasks FROM baton_purge('0');
+SELECT left_over();
+-- Undone, and then redriven.
+SELECT outcome FROM task_create('q');
+SELECT undone('q', 'failed') AS t \gset
+SELECT work_off('undo') + work_off('undo') AS undone;
+SELECT outcome, task_id AS n FROM task_redrive(:t) \gset
+SELECT :'outcome' AS outcome, count(*) FROM task_compensations(:n);
+SELECT tasks FROM baton_purge('0');
+SELECT left_over();
+SELECT undone('q', 'completed') = :n AS again;
+SELECT tasks FROM baton_purge('0');
+SELECT left_over();
+-- Of a run: while it is undone it is open, whatever of its compensations has been purged; then it goes whole, with the ledger of all its tasks.
+SELECT run_id AS run FROM workflow_start(definition => '{"max_parallel": 1, "steps": [{"name": "a", "queue": "q", "with_items": "$.input", "max_parallel": 1, "compensate": {"queue": "undo"}}, {"name": "b", "queue": "r", "needs": ["a"]}]}', input => '[1, 2]') \gset
+SELECT undone('q', 'completed', 1) IS NOT NULL AS first, undone('q', 'completed', 0) IS NOT NULL AS second;
+SELECT undone('r', 'failed', 1) IS NOT NULL AS third;
+SELECT work_off('undo');
+SELECT state, counts FROM workflow_get(:run);
+SELECT work_off('undo');
+SELECT tasks, more FROM baton_purge('0');
+SELECT step, item_index, compensation_no, name, state FROM workflow_compensations(:run);
+SELECT left_over();
+SELECT * FROM baton_check(true);
+SELECT work_off('undo'), work_off('undo');
+SELECT state, counts FROM workflow_get(:run);
+SELECT * FROM baton_purge('0', states => '{completed,failed}', queue => 'q');
+SELECT tasks, more FROM baton_purge('0', states => '{completed}', queue => 'undo');
+SELECT step, item_index, compensation_no, name, state FROM workflow_compensations(:run);
+SELECT * FROM baton_check(true);
+SELECT (SELECT count(*) FROM task_list(run_id => :run) t, task_events(t.task_id)) + (SELECT count(*) FROM workflow_events(:run)) AS shown \gset
+SELECT tasks, events = :shown AS as_shown, more FROM baton_purge('0');
+SELECT count(*) FROM workflow_compensations(:run);
+SELECT left_over();
+-- And the run first.
+SELECT run_id AS run FROM task_create_items('q', 'g', '{0}'::jsonb[]) \gset
+SELECT undone('q', 'completed') IS NOT NULL AS done;
+SELECT workflow_finalize(:run, 'cancelled');
+SELECT * FROM baton_purge('0');
+SELECT work_off('undo');
+SELECT work_off('undo', 'quarantined');
+SELECT state FROM workflow_get(:run);
+SELECT tasks FROM baton_purge('0', queue => 'q');
+SELECT left_over();
+SELECT * FROM baton_check(true);
+SELECT tasks FROM baton_purge('0');
+SELECT left_over();
+
+-- A slot key with a name stays, as its queues do; its slots are free.
+SELECT slot_set('key', 2);
+SELECT c.outcome, c.state FROM generate_series(1, 3) n, task_create('q', to_jsonb(n), slot_keys => '{key}') c;
+SELECT f.outcome FROM task_acquire_lease('q', 'w', max_tasks => 1) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT tasks FROM baton_purge('0');
+SELECT slot_key, capacity, holders, waiters FROM baton.slot_usage;
+SELECT work_off('q');
+SELECT tasks FROM baton_purge('0');
+SELECT slot_key, capacity, holders, waiters FROM baton.slot_usage;
+SELECT left_over();
+SELECT * FROM baton_check(true);
 
 -- Errors.
 SELECT * FROM baton_purge(NULL);

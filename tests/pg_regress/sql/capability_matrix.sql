@@ -95,6 +95,18 @@ BEGIN
                 ELSE
             END CASE;
         END LOOP;
+        -- A task with a slot, and one that waits for it.
+        PERFORM slot_set('key of ' || q, 1);
+        INSERT INTO scene SELECT q, t.task, c.task_id, 0 FROM (VALUES ('with slot'), ('waits')) t (task), task_create(q, key => t.task, slot_keys => ARRAY['key of ' || q]) c;
+        -- A task that is being undone, its compensation, and a run that is being undone.
+        SELECT task_id INTO id FROM task_create(q, key => 'undone');
+        SELECT lease_token INTO token FROM task_acquire_lease_by_id(id, 'worker of ' || q);
+        PERFORM task_register_compensation(id, token, 'undo', q), task_register_compensation(id, token, 'undo more', q), task_finalize(id, token, 'failed');
+        INSERT INTO scene SELECT q, t.task, t.id, 0 FROM (SELECT 'undone', id UNION ALL SELECT 'undoes', c.task_id FROM task_compensations(id) c WHERE c.compensation_no = 2) t (task, id);
+        SELECT run_id, task_id INTO run, id FROM task_create_items(q, 'group', ARRAY['1']::jsonb[]);
+        SELECT lease_token INTO token FROM task_acquire_lease_by_id(id, 'worker of ' || q);
+        PERFORM task_register_compensation(id, token, 'undo', q), task_finalize(id, token, 'completed'), workflow_finalize(run, 'failed');
+        INSERT INTO scene VALUES (q, 'run undone', run, 0);
         INSERT INTO scene SELECT q, 'ready', task_id, 0 FROM task_create(q, key => 'ready', payload => '{"secret": 1}');
         PERFORM task_annotate(task_id, '{"noted": 1}') FROM scene s WHERE s.queue = q AND s.task !~ '^run';
     END LOOP;
@@ -108,6 +120,7 @@ CREATE TABLE calls (no serial, function text, task text, call text);
 INSERT INTO calls (function, task, call) VALUES
     ('task_create', '', 'task_create({queue})'),
     ('task_create', '', 'task_create({queue}, key => ''ready'')'),
+    ('task_create', '', 'task_create({queue}, slot_keys => ARRAY[''key of '' || {queue}])'),
     ('task_create_many', '', 'task_create_many({queue}, ARRAY[''1'', ''2'']::jsonb[], keys => ARRAY[''ready'', NULL])'),
     ('task_create_items', '', 'task_create_items({queue}, ''new'', ARRAY[''1'']::jsonb[])'),
     ('task_create_items', '', 'task_create_items({queue}, ''group'', ARRAY[''1'']::jsonb[], key => ''group'')'),
@@ -128,6 +141,8 @@ INSERT INTO calls (function, task, call) VALUES
     ('task_fail_attempt', 'leased', 'task_fail_attempt({task}, {token})'),
     ('task_release', 'leased', 'task_release({task}, {token})'),
     ('task_require_lease', 'leased', 'task_require_lease({task}, {token})'),
+    ('task_register_compensation', 'leased', 'task_register_compensation({task}, {token}, ''undo'', {queue})'),
+    ('task_register_compensation', 'leased', 'task_register_compensation({task}, {token}, ''undo'', ''other'')'),
     ('task_dispatch_successor', 'completed', 'task_dispatch_successor({task}, ''next'', {queue})'),
     ('task_dispatch_successor', 'completed', 'task_dispatch_successor({task}, ''next'', ''other'')'),
     ('task_annotate', 'leased', 'task_annotate({task}, ''{"a": 1}'', {token})'),
@@ -139,7 +154,10 @@ INSERT INTO calls (function, task, call) VALUES
     ('task_items', 'run', 'task_items({task}, ''group'')'),
     ('task_events', 'leased', 'task_events({task})'),
     ('task_annotations', 'ready', 'task_annotations({task})'),
+    ('task_compensations', 'undone', 'task_compensations({task})'),
     ('task_cancel', 'ready', 'task_cancel({task}, force => true)'),
+    ('task_cancel', 'undone', 'task_cancel({task})'),
+    ('task_cancel', 'undoes', 'task_cancel({task})'),
     ('task_redrive', 'failed', 'task_redrive({task})'),
     ('task_reap', '', 'task_reap(queue => {queue})'),
     ('task_reap_owner', '', 'task_reap_owner(''worker of '' || {queue}, 9007199254740991)'),
@@ -151,6 +169,8 @@ INSERT INTO calls (function, task, call) VALUES
     ('queue_alter', '', 'queue_alter({queue}, max_attempts => 2)'),
     ('queue_alter', '', 'queue_alter({queue}, on_final_queue => {queue})'),
     ('queue_drop', '', 'queue_drop({queue})'),
+    ('slot_set', '', 'slot_set(''new key'', 1)'),
+    ('slot_set', '', 'slot_set(''key of '' || {queue}, 2)'),
     ('workflow_define', '', 'workflow_define(''new'', one_step({queue}))'),
     ('workflow_define', '', 'workflow_define(''flow of '' || {queue}, one_step({queue}))'),
     ('workflow_start', '', 'workflow_start(definition => one_step({queue}))'),
@@ -161,6 +181,7 @@ INSERT INTO calls (function, task, call) VALUES
     ('workflow_resume', 'run paused', 'workflow_resume({task}, ''by hand'')'),
     ('workflow_cancel', 'run defined', 'workflow_cancel({task})'),
     ('workflow_cancel', 'run paused', 'workflow_cancel({task}, ''why'', ''force'')'),
+    ('workflow_cancel', 'run undone', 'workflow_cancel({task})'),
     ('workflow_finalize', 'run done', 'workflow_finalize({task}, ''completed'')'),
     ('workflow_finalize', 'run defined', 'workflow_finalize({task}, ''completed'')'),
     ('workflow_annotate', 'run cancelled', 'workflow_annotate({task}, ''{"a": 1}'')'),
@@ -170,6 +191,7 @@ INSERT INTO calls (function, task, call) VALUES
     ('workflow_steps', 'run defined', 'workflow_steps({task})'),
     ('workflow_events', 'run defined', 'workflow_events({task})'),
     ('workflow_mermaid', 'run defined', 'workflow_mermaid({task})'),
+    ('workflow_compensations', 'run undone', 'workflow_compensations({task})'),
     ('baton_check', '', 'baton_check()'),
     ('baton_purge', '', 'baton_purge(''0'', queue => {queue})'),
     ('baton_grant', '', 'baton_grant(''regress_granted'', ''work'', {queue})'),
@@ -177,6 +199,9 @@ INSERT INTO calls (function, task, call) VALUES
     ('_clock', '', 'baton._clock()'),
     ('_queues_seen', '', 'baton._queues_seen()'),
     ('_state_name', '', 'baton._state_name(2::smallint)'),
+    ('_state_name_of_compensation', '', 'baton._state_name_of_compensation(10::smallint, NULL)'),
+    ('_document', '', '(SELECT baton._document(1, ''{}'') IS NULL)'),
+    ('_compensation', '', '(SELECT baton._compensation(1, ''{}'', ''{}'', ''[]'', 1, 1) IS NULL)'),
     ('_capabilities_changed', '', '(SELECT baton._capabilities_changed() IS NULL)'),
     ('_only_the_functions_write', '', '(SELECT baton._only_the_functions_write() IS NULL)'),
     ('_evaluate', '', '(SELECT baton._evaluate(1, ''{}'', NULL, NULL, NULL, ''[]'', 1, 1, 1) IS NULL)'),
@@ -186,6 +211,7 @@ INSERT INTO calls (function, task, call) VALUES
     ('_interval', '', '(SELECT baton._interval(''1 h'') IS NULL)'),
     ('baton.leases', '', '(SELECT * FROM baton.leases WHERE queue = {queue})'),
     ('baton.queue_stats', '', '(SELECT * FROM baton.queue_stats WHERE queue = {queue})'),
+    ('baton.slot_usage', '', '(SELECT * FROM baton.slot_usage WHERE slot_key = ''key of '' || {queue})'),
     ('baton.workflow_progress', '', '(SELECT * FROM baton.workflow_progress WHERE name = ''flow of '' || {queue})');
 
 -- Functions without a line above, and lines without a function.
@@ -212,7 +238,9 @@ CREATE FUNCTION fingerprint(queue text) RETURNS text LANGUAGE sql VOLATILE AS $$
         (SELECT string_agg(s::text || s.xmin || s.xmax || r || r.xmin || r.xmax, '' ORDER BY s.ctid) FROM baton.step s JOIN baton.run r USING (run_id) JOIN baton.queue q USING (queue_id) WHERE q.name = $1) ||
         (SELECT string_agg(e::text, '' ORDER BY e.tape_id, e.seq) FROM baton.event e) || (SELECT count(*) FROM baton.annotation) ||
         (SELECT string_agg(w::text || w.xmin || w.xmax, '' ORDER BY w.ctid) FROM baton.workflow w) ||
-        (SELECT count(*) FROM baton.dispatch) || (SELECT count(*) FROM baton.redrive) || (SELECT count(*) FROM baton.capability) ||
+        (SELECT string_agg(s::text || s.xmin || s.xmax, '' ORDER BY s.ctid) FROM baton.slot s) || (SELECT string_agg(k::text || k.xmin || k.xmax, '' ORDER BY k.ctid) FROM baton.slot_key k) ||
+        (SELECT string_agg(c::text || c.xmin || c.xmax, '' ORDER BY c.ctid) FROM baton.compensation c) || (SELECT string_agg(s::text || s.xmin || s.xmax, '' ORDER BY s.ctid) FROM baton.saga s) ||
+        (SELECT count(*) FROM baton.due) || (SELECT count(*) FROM baton.dispatch) || (SELECT count(*) FROM baton.redrive) || (SELECT count(*) FROM baton.capability) ||
         (SELECT q::text || q.xmin || q.xmax FROM baton.queue q WHERE q.name = $1))
 $$;
 
@@ -299,6 +327,12 @@ WITH calls (no, role, queue, task, call) AS (VALUES
     (3, 'regress_dispatcher', 'other', 'completed', 'task_dispatch_successor({task}, ''next'', ''other'')'),
     (4, 'regress_dispatcher', 'other', 'completed', 'task_dispatch_successor({task}, ''next'', ''nowhere'')'),
     (5, 'regress_twice', 'mine', 'completed', 'task_dispatch_successor({task}, ''next'', ''other'')'),
+    -- work on the task, produce (or work) in the queue of the compensation
+    (6, 'regress_dispatcher', 'mine', 'leased', 'task_register_compensation({task}, {token}, ''undo'', ''other'')'),
+    (7, 'regress_dispatcher', 'mine', 'leased', 'task_register_compensation({task}, {token}, ''undo'', ''mine'')'),
+    (8, 'regress_dispatcher', 'other', 'leased', 'task_register_compensation({task}, {token}, ''undo'', ''other'')'),
+    (9, 'regress_dispatcher', 'other', 'leased', 'task_register_compensation({task}, {token}, ''undo'', ''nowhere'')'),
+    (10, 'regress_dispatcher', 'mine', 'leased', 'task_register_compensation({task}, {token}, ''undo'', ''nowhere'')'),
     -- produce in the queue of the group and in the successor's; a run of one's own
     (11, 'regress_produce_mine', 'mine', '', 'task_create_items(''mine'', ''g'', ARRAY[''1'']::jsonb[], successor => ''s'', successor_queue => ''other'')'),
     (12, 'regress_produce_mine', 'mine', '', 'task_create_items(''mine'', ''g'', ARRAY[''1'']::jsonb[], successor => ''s'', successor_queue => ''nowhere'')'),
@@ -308,6 +342,7 @@ WITH calls (no, role, queue, task, call) AS (VALUES
     (16, 'regress_produce_mine', 'nowhere', 'run', 'task_create_items(''mine'', ''g'', ARRAY[''1'']::jsonb[], run_id => {task})'),
     (17, 'regress_produce', 'other', 'run', 'task_create_items(''mine'', ''g'', ARRAY[''1'']::jsonb[], run_id => {task})'),
     -- all queues, in the sense of: two of them
+    (20, 'regress_twice', 'mine', '', 'slot_set(''key of mine'', 1)'),
     (21, 'regress_twice', 'mine', '', 'queue_create(''new'')'),
     (22, 'regress_twice', 'mine', '', 'queue_create(''mine'')'),
     (23, 'regress_twice', 'mine', '', 'baton_check()'),
@@ -316,7 +351,7 @@ WITH calls (no, role, queue, task, call) AS (VALUES
     (26, 'regress_operate_mine', 'mine', '', 'queue_alter(''mine'', on_final_queue => ''other'')'),
     (27, 'regress_operate_mine', 'mine', '', 'queue_alter(''mine'', on_final_queue => ''nowhere'')'),
     (28, 'regress_operate', 'mine', '', 'queue_alter(''mine'', on_final_queue => ''other'')'))
-SELECT role, replace(call, '{task}', CASE task WHEN '' THEN '' ELSE queue || '.' || task END) AS call, a.answer,
+SELECT role, replace(replace(call, '{task}', CASE task WHEN '' THEN '' ELSE queue || '.' || task END), '{token}', 'its token') AS call, a.answer,
     CASE WHEN a.answer ~ '^[0-9]' THEN impersonal(a.said, queue, task) END AS said
 FROM calls CROSS JOIN LATERAL attempt(role, call_of(call, queue, task), false) a
 ORDER BY no;
@@ -405,6 +440,31 @@ SELECT line FROM regexp_split_to_table(workflow_mermaid(:shared), E'\n') line WH
 RESET ROLE;
 SELECT outcome FROM workflow_cancel(:shared);
 SELECT workflow_finalize(:done, 'completed');
+
+-- The ledger of a run that is shared: what undoes tasks in other queues is not seen, wherever it is run.
+SELECT a.run_id AS ledger, a.task_id AS a FROM task_create_items('mine', 'a', ARRAY['1']::jsonb[]) a \gset
+SELECT b.task_id AS b FROM task_create_items('other', 'b', ARRAY['1']::jsonb[], run_id => :ledger) b \gset
+SELECT r.outcome, r.compensation_no, f.outcome FROM (VALUES (:a, 'other'), (:b, 'mine')) t (task_id, undone_in), task_acquire_lease_by_id(t.task_id, 'w') l,
+    task_register_compensation(t.task_id, l.lease_token, 'undo', t.undone_in) r, task_finalize(t.task_id, l.lease_token, 'completed') f;
+CREATE FUNCTION rows_for(role text, query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    rows text;
+BEGIN
+    PERFORM set_config('role', role, true);
+    EXECUTE format('SELECT string_agg(r::text, '' '' ORDER BY r::text) FROM (%s) r', query) INTO rows;
+    PERFORM set_config('role', 'none', true);
+    RETURN rows;
+END $$;
+SELECT role, rows_for(role, format('SELECT step, compensation_no, name, state FROM workflow_compensations(%s)', :ledger)) AS of_the_run,
+    rows_for(role, format('SELECT count(*) FROM task_compensations(%s)', :a)) AS of_a, rows_for(role, format('SELECT count(*) FROM task_compensations(%s)', :b)) AS of_b
+FROM unnest(ARRAY['regress_observe', 'regress_observe_mine', 'regress_work_other', 'regress_twice']) role;
+SELECT workflow_finalize(:ledger, 'completed');
+-- A slot key that is shared: tasks in other queues are not counted.
+SELECT slot_set('shared key', 1);
+SELECT outcome, state FROM unnest(ARRAY['mine', 'other', 'other']) WITH ORDINALITY q (name, n), task_create(q.name, key => 'shared ' || n, slot_keys => '{shared key}');
+SELECT role, rows_for(role, 'SELECT capacity, holders, waiters, draining FROM baton.slot_usage WHERE slot_key = ''shared key''') AS capacity_holders_waiters_draining
+FROM unnest(ARRAY['regress_observe', 'regress_observe_mine', 'regress_work_other', 'regress_twice']) role;
+SELECT c.outcome FROM unnest(ARRAY['mine', 'other', 'other']) WITH ORDINALITY q (name, n), task_get_by_key(q.name, 'shared ' || n) t, task_cancel(t.task_id) c;
 
 -- baton_purge changes for good what the scenes are made of, so it comes last. A run that is shared goes only where all of
 -- its queues may be purged.

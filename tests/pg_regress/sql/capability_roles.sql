@@ -317,6 +317,12 @@ SELECT key FROM baton.leases WHERE 1 / (CASE WHEN key = 'q2''s' THEN 0 ELSE 1 EN
 SELECT queue FROM baton.queue_stats WHERE 1 / (CASE WHEN queue = 'q2' THEN 0 ELSE 1 END) = 1;
 SELECT queue FROM baton.queue_stats ORDER BY saw(queue);
 SELECT max(queue) FILTER (WHERE saw(queue)) FROM baton.queue_stats;
+RESET ROLE;
+SELECT slot_set(key, 1) FROM unnest(ARRAY['key of q', 'key of q2', 'key of none']) key;
+SELECT t.outcome FROM unnest(ARRAY['q', 'q2']) queue, task_create(queue, slot_keys => ARRAY['key of ' || queue]) t;
+SET ROLE regress_worker;
+SELECT slot_key, holders FROM baton.slot_usage WHERE saw(slot_key);
+SELECT slot_key FROM baton.slot_usage WHERE 1 / (CASE WHEN slot_key = 'key of q2' THEN 0 ELSE 1 END) = 1;
 -- A prepared statement and a cursor go by who runs them.
 PREPARE seen AS SELECT queue FROM baton.queue_stats ORDER BY 1;
 EXECUTE seen;
@@ -329,16 +335,23 @@ EXECUTE seen;
 RESET ROLE;
 -- Privileges of the server's that were granted by hand let nobody see anything.
 GRANT USAGE ON SCHEMA baton TO regress_none;
-GRANT SELECT ON baton.leases, baton.queue_stats TO regress_none;
+GRANT SELECT ON baton.leases, baton.queue_stats, baton.slot_usage, baton.workflow_progress TO regress_none;
 SET ROLE regress_none;
 SELECT * FROM baton.leases;
 SELECT * FROM baton.queue_stats;
+SELECT * FROM baton.slot_usage;
+SELECT * FROM baton.workflow_progress;
 RESET ROLE;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA baton, public TO regress_none;
 SET ROLE regress_none;
 SELECT * FROM baton.leases;
 SELECT * FROM baton.queue_stats;
+SELECT * FROM baton.slot_usage;
+SELECT * FROM baton.workflow_progress;
 SELECT count(*) FROM task_list();
+SELECT count(*) FROM task_compensations(1);
+SELECT count(*) FROM workflow_compensations(1);
+SELECT slot_set('key of q', 2);
 SELECT baton._queues_seen();
 RESET ROLE;
 -- Not even that there is nothing to see.

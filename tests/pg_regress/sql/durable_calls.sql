@@ -21,6 +21,13 @@ SELECT run_id AS leased FROM workflow_start(definition => flow()) \gset
 SELECT outcome FROM task_list(run_id => :leased) t, task_acquire_lease_by_id(t.task_id, 'w');
 SELECT run_id AS paused, workflow_pause(run_id, 'by hand') FROM workflow_start(definition => flow()) \gset
 SELECT task_id AS item, run_id AS plain FROM task_create_items('runs', 'g', '{1}'::jsonb[]) \gset
+-- What is undone: by its worker, its canceller, a reap, its run.
+SELECT queue_create('undo');
+SELECT queue_create('undone', max_attempts => 1, max_lost_leases => 1);
+SELECT outcome FROM unnest(ARRAY['finalized', 'failed', 'cancelled', 'reaped']) key, task_create('undone', key => key);
+SELECT l.outcome, r.outcome FROM unnest(ARRAY['finalized', 'failed', 'cancelled', 'reaped']) WITH ORDINALITY k (k, n), task_get_by_key('undone', k) t, task_acquire_lease_by_id(t.task_id, 'w', CASE k WHEN 'reaped' THEN interval '100 ms' END) l, task_register_compensation(t.task_id, l.lease_token, 'undo', 'undo') r ORDER BY n;
+SELECT task_id AS undone_item, run_id AS undone_run FROM task_create_items('undone', 'g', '{1}'::jsonb[]) \gset
+SELECT r.outcome, f.outcome FROM task_acquire_lease_by_id(:undone_item, 'w') l, task_register_compensation(:undone_item, l.lease_token, 'undo', 'undo') r, task_finalize(:undone_item, l.lease_token, 'completed') f;
 SELECT pg_sleep(0.15);
 
 \pset format unaligned
@@ -59,6 +66,22 @@ SELECT * FROM waits(format('SELECT outcome FROM workflow_cancel(%s)', :paused));
 SELECT * FROM waits(format('SELECT workflow_finalize(%s, ''completed'')', :plain));
 SELECT * FROM waits(format('SELECT outcome FROM task_cancel(%s)', :item));
 SELECT * FROM waits(format('SELECT workflow_finalize(%s, ''completed'')', :plain));
+
+-- What is registered or set is not acknowledged work: none of these waits. What ends a lease or a task does, also when its work is undone first.
+SELECT * FROM waits($$SELECT slot_set('key', 1)::text || 'set'$$);
+SELECT * FROM waits($$SELECT slot_set('key', 2)::text || 'set again'$$);
+SELECT * FROM waits($$SELECT outcome FROM task_create('q', key => 'with slot', slot_keys => '{key}')$$);
+SELECT * FROM waits($$SELECT r.outcome FROM task_get_by_key('undone', 'failed') t, task_register_compensation(t.task_id, t.lease_token, 'undo more', 'undo') r$$);
+SELECT * FROM waits($$SELECT 'compensations: ' || count(*) FROM task_get_by_key('undone', 'failed') t, task_compensations(t.task_id)$$);
+SELECT * FROM waits(format('SELECT ''compensations: '' || count(*) FROM workflow_compensations(%s)', :undone_run));
+SELECT * FROM waits($$SELECT f.outcome FROM task_get_by_key('undone', 'finalized') t, task_finalize(t.task_id, t.lease_token, 'failed') f$$);
+SELECT * FROM waits($$SELECT f.outcome FROM task_get_by_key('undone', 'failed') t, task_fail_attempt(t.task_id, t.lease_token) f$$);
+SELECT * FROM waits($$SELECT c.outcome FROM task_get_by_key('undone', 'cancelled') t, task_cancel(t.task_id, force => true) c$$);
+SELECT * FROM waits($$SELECT outcome FROM task_reap(queue => 'undone')$$);
+SELECT * FROM waits(format('SELECT workflow_finalize(%s, ''failed'')', :undone_run));
+SELECT * FROM waits($$SELECT 'acquired: ' || count(*) FROM task_acquire_lease('undo', 'w', max_tasks => 10)$$);
+-- Each compensation ends, and with it what it undoes.
+SELECT * FROM waits($$SELECT f.outcome FROM baton.leases l, task_finalize(l.task_id, l.lease_token, 'completed') f WHERE l.queue = 'undo' LIMIT 1$$);
 
 -- Only for as long as the transaction lasts.
 SHOW synchronous_commit;

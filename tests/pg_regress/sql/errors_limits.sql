@@ -60,11 +60,25 @@ SELECT * FROM workflow_append_event(:r, repeat('k', 256));
 SELECT * FROM workflow_append_event(:r, 'kind', dedup_key => '');
 SELECT * FROM workflow_append_event(:r, 'kind', dedup_key => repeat('ä', 128));
 SELECT workflow_define(repeat('ä', 127), one_step());
+SELECT slot_set('', 1);
+SELECT slot_set(repeat('k', 256), 1);
+SELECT slot_set(repeat('ä', 128), 1);
+SELECT slot_set(repeat('ä', 127), 1);
+SELECT * FROM task_register_compensation(:t, :l, '', 'q');
+SELECT * FROM task_register_compensation(:t, :l, repeat('ä', 128), 'q');
+SELECT * FROM task_register_compensation(:t, :l, 'undo', '');
+SELECT * FROM task_register_compensation(:t, :l, 'undo', repeat('q', 256));
+SELECT * FROM task_create('q', slot_keys => ARRAY['']);
+SELECT * FROM task_create('q', slot_keys => ARRAY['key', repeat('k', 256)]);
+SELECT * FROM task_create_many('q', ARRAY['1']::jsonb[], slot_keys => ARRAY[repeat('ä', 128)]);
 
 -- Kinds that the functions themselves write.
 SELECT * FROM workflow_append_event(:r, 'step_finalized');
 SELECT * FROM workflow_append_event(:r, 'paused');
 SELECT * FROM workflow_append_event(:r, 'baton.x');
+SELECT * FROM workflow_append_event(:r, 'compensating');
+SELECT * FROM task_append_event(:t, 'compensating');
+SELECT * FROM task_append_event(:t, 'baton.compensation_registered');
 
 -- Numbers.
 SELECT * FROM task_create('q', priority => 10);
@@ -94,6 +108,12 @@ SELECT workflow_define('flow', one_step('{"max_attempts": 10001}'));
 SELECT workflow_define('flow', one_step('{"max_runtime": "99 ms"}'));
 SELECT workflow_define('flow', '{"steps": []}');
 SELECT workflow_define('flow', jsonb_build_object('steps', (SELECT jsonb_agg(jsonb_build_object('name', 's' || n)) FROM generate_series(1, 1001) n)));
+SELECT slot_set('key', -1);
+SELECT slot_set('key', 100001);
+SELECT slot_set('key', 2147483647);
+SELECT slot_set('key', -2147483648);
+SELECT slot_set('widest', 100000), slot_set('none', 0);
+SELECT slot_key, capacity, holders, waiters, draining FROM baton.slot_usage WHERE slot_key IN ('key', 'widest', 'none') ORDER BY 1;
 
 -- States: names of an enumeration, in one dimension, at most 1000.
 SELECT * FROM task_list(states => '{finished}');
@@ -103,11 +123,16 @@ SELECT * FROM queue_redrive('q', '{running}');
 SELECT * FROM queue_redrive('q', '{completed}');
 SELECT * FROM baton_purge('0', states => '{failed,running}');
 SELECT * FROM baton_purge('0', states => '{{failed},{cancelled}}');
+SELECT * FROM baton_purge('0', states => '{compensating}');
+SELECT * FROM queue_redrive('q', '{compensating}');
+SELECT * FROM task_finalize(:t, :l, 'compensated');
+SELECT * FROM task_finalize_many(ARRAY[:t], ARRAY[:l], ARRAY['compensating']);
 SELECT queue_create('new', on_final_queue => 'q', on_final_states => '{scheduled}');
 SELECT queue_create('new', on_final_queue => 'q', on_final_states => array_fill('failed'::text, ARRAY[1001]));
 SELECT queue_alter('q', on_final_queue => 'q', on_final_states => '{}');
 SELECT workflow_finalize(:r, 'running');
 SELECT workflow_finalize(:r, 'quarantined');
+SELECT workflow_finalize(:r, 'compensated');
 SELECT * FROM workflow_cancel(:r, running => 'wait');
 SELECT workflow_pause(:r, 'on_error');
 
@@ -158,6 +183,7 @@ SELECT * FROM task_append_event(:t, 'kind', to_jsonb(repeat('x', 1100)));
 SELECT * FROM task_append_events(:t, ARRAY['kind'], ARRAY[to_jsonb(repeat('x', 1100))]);
 SELECT * FROM task_dispatch_successor(:t, 's', 'q', to_jsonb(repeat('x', 1100)));
 SELECT * FROM task_annotate(:t, jsonb_build_object('x', repeat('x', 1100)));
+SELECT * FROM task_register_compensation(:t, :l, 'undo', 'q', to_jsonb(repeat('x', 1100)));
 SELECT * FROM workflow_start(input => to_jsonb(repeat('x', 1100)), definition => one_step());
 SELECT * FROM workflow_start(definition => one_step(), metadata => jsonb_build_object('x', repeat('x', 1100)));
 SELECT workflow_pause(:r, 'by hand', to_jsonb(repeat('x', 1100)));
@@ -192,12 +218,44 @@ SELECT workflow_resume(:r, 'before');
 RESET pg_baton.max_events_per_task;
 SELECT seq, kind FROM workflow_events(:r);
 
--- Slot keys that nobody has set.
+-- Slot keys: up to 8 names, each once, in one dimension.
+SELECT slot_set('k' || n, 1) FROM generate_series(1, 9) n;
+SELECT * FROM task_create('q', slot_keys => ARRAY['k1', 'k2', 'k3', 'k4', 'k5', 'k6', 'k7', 'k8', 'k9']);
+SELECT * FROM task_create_many('q', ARRAY['1']::jsonb[], slot_keys => ARRAY['k1', 'k2', 'k3', 'k4', 'k5', 'k6', 'k7', 'k8', 'k9']);
+SELECT * FROM task_create('q', slot_keys => '{{k1},{k2}}');
+SELECT * FROM task_create('q', slot_keys => array_fill('k'::text, ARRAY[1000]));
+SELECT * FROM task_create('q', slot_keys => ARRAY[repeat('x', 10000000)]);
+SELECT * FROM task_create('q', slot_keys => '{k1,k2,k1}');
+SELECT * FROM task_create_many('q', ARRAY['1']::jsonb[], slot_keys => '{k1,k1}');
+SELECT * FROM task_create_many('q', ARRAY['1']::jsonb[], slot_keys => '{k1,NULL}');
+SELECT outcome, state FROM task_create('q', key => 'eight', slot_keys => ARRAY['k1', 'k2', 'k3', 'k4', 'k5', 'k6', 'k7', 'k8']);
+SELECT slot_keys FROM task_get_by_key('q', 'eight');
+SELECT workflow_define('flow', one_step('{"slot_keys": ["k1", "k1"]}'));
+SELECT workflow_define('flow', one_step('{"slot_keys": ["k1", null]}'));
+-- Slot keys that nobody has set. Names are told apart by case; those of queues are others.
+SELECT * FROM task_create('q', slot_keys => ARRAY['K1']);
+SELECT * FROM task_create('q', slot_keys => ARRAY['k1', 'q']);
 SELECT * FROM task_create('q', slot_keys => ARRAY['gpu']);
 SELECT * FROM task_create_many('q', ARRAY['1']::jsonb[], slot_keys => ARRAY['gpu']);
 SELECT workflow_define('flow', one_step('{"slot_keys": ["gpu"]}'));
 SELECT outcome FROM task_create('q', slot_keys => '{}');
 SELECT * FROM task_create('q', slot_keys => ARRAY[NULL]::text[]);
+
+-- Compensations: a queue that is there, at most 1000 of a task, none of a compensation; a token that is the task's.
+SELECT * FROM task_register_compensation(:t, :l, 'undo', 'nowhere');
+SELECT * FROM task_register_compensation(:t, :l + 1, 'undo', 'nowhere');
+SELECT * FROM task_register_compensation(:t, :l + 1, 'undo', 'q');
+SELECT queue_create('u');
+SELECT task_id AS u FROM task_create('u') \gset
+SELECT lease_token AS m FROM task_acquire_lease('u', 'w') \gset
+SELECT outcome, count(*), max(compensation_no) FROM generate_series(1, 1000) n, task_register_compensation(:u, :m, 'undo', 'u', to_jsonb(n)) GROUP BY 1;
+SELECT * FROM task_register_compensation(:u, :m, 'undo', 'u', '1001');
+SELECT * FROM task_register_compensation(:u, :m, 'undo', 'u', '1000');
+SELECT outcome FROM task_finalize(:u, :m, 'failed');
+SELECT task_id AS c, lease_token AS m FROM task_acquire_lease('u', 'w') \gset
+SELECT * FROM task_register_compensation(:c, :m, 'undo', 'u');
+SELECT count(*) FROM task_compensations(:u);
+SELECT count(*) FROM task_compensations(:c);
 
 -- Runs and groups.
 SELECT * FROM task_create_items('q', 'g', ARRAY['1']::jsonb[], run_id => 999999999);
@@ -220,11 +278,16 @@ SELECT count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -92233720368547758
 SELECT workflow_pause(id, 'c') AS pause, workflow_resume(id, 'c') AS resume, c.outcome AS cancel, workflow_finalize(id, 'failed') AS finalize, workflow_annotate(id, '{}') AS annotate, e.outcome AS append,
     (SELECT count(*) FROM workflow_get(id)) AS get, (SELECT count(*) FROM workflow_steps(id)) AS steps, (SELECT count(*) FROM workflow_events(id)) AS events, workflow_mermaid(id) IS NULL AS no_graph, count(*)
 FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808, :t]) id, workflow_cancel(id) c, workflow_append_event(id, 'kind') e GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10;
+SELECT r.outcome, r.compensation_no, count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808]) id, task_register_compensation(id, id, 'undo', 'q') r GROUP BY 1, 2;
+SELECT r.outcome, r.compensation_no, count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808]) token, task_register_compensation(:t, token, 'undo', 'q') r GROUP BY 1, 2;
+SELECT count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808, :t]) id, task_compensations(id);
+SELECT count(*) FROM unnest(ARRAY[0, -1, 9223372036854775807, -9223372036854775808, :u]) id, workflow_compensations(id);
 SELECT count(*) FROM workflow_events(:r, 9223372036854775807);
 SELECT count(*) FROM workflow_events(:r, -9223372036854775808);
 -- A run is no task.
 SELECT c.outcome, h.outcome, a.outcome, e.outcome FROM task_cancel(:r) c, task_heartbeat(:r, 1) h, task_annotate(:r, '{}') a, task_append_event(:r, 'kind') e;
-SELECT (SELECT count(*) FROM task_get(:r)) AS get, (SELECT count(*) FROM task_annotations(:r)) AS annotations;
+SELECT (SELECT count(*) FROM task_get(:r)) AS get, (SELECT count(*) FROM task_annotations(:r)) AS annotations, (SELECT count(*) FROM task_compensations(:r)) AS compensations;
+SELECT * FROM task_register_compensation(:r, 1, 'undo', 'q');
 
 -- All settings are a superuser's.
 CREATE ROLE regress_user;
@@ -276,6 +339,10 @@ SELECT workflow_annotate(:r, '{"b": 1}');
 ROLLBACK TO s;
 SELECT * FROM workflow_append_event(:r, 'kind');
 ROLLBACK TO s;
+SELECT slot_set('k1', 2);
+ROLLBACK TO s;
+SELECT * FROM task_register_compensation(:t, :l, 'undo', 'q');
+ROLLBACK TO s;
 \set VERBOSITY verbose
 SELECT state FROM task_get(:t);
 SELECT kind FROM task_events(:t);
@@ -288,12 +355,17 @@ SELECT step, state FROM workflow_steps(:r);
 SELECT count(*) FROM workflow_events(:r);
 SELECT workflow_mermaid(:r) LIKE '%flowchart%' AS drawn;
 SELECT steps, tasks FROM baton.workflow_progress;
+SELECT compensation_no, state FROM task_compensations(:u) ORDER BY 1 DESC LIMIT 2;
+SELECT count(*) FROM workflow_compensations(:r);
+SELECT slot_key, capacity, holders FROM baton.slot_usage WHERE slot_key = 'k1';
 SELECT * FROM baton_check(true);
 COMMIT;
 
 SELECT state, last_seq FROM task_get(:t);
 SELECT left(name, 5) AS name, count(*) FROM baton.task GROUP BY 1 ORDER BY 1;
 SELECT count(*) AS runs FROM baton.run;
+SELECT count(*) AS keys FROM baton.slot_key;
+SELECT DISTINCT task_id = :u AS registered FROM baton.compensation;
 SELECT left(name, 5) AS name, count(*) FROM baton.workflow GROUP BY 1 ORDER BY 1;
 
 -- The number of elements is checked before any is copied; one dimension.

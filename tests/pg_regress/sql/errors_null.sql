@@ -38,13 +38,13 @@ END $$;
 -- The arguments that must not be NULL: those without a NULL default.
 SELECT p.proname AS function, a.name AS argument, call_with_null(p.oid, a.n::int) AS answer
 FROM pg_proc p, unnest(p.proargnames) WITH ORDINALITY a (name, n)
-WHERE p.pronamespace = 'public'::regnamespace AND p.proname ~ '^(task|queue|workflow|baton)_'
+WHERE p.pronamespace = 'public'::regnamespace AND p.proname ~ '^(task|queue|slot|workflow|baton)_'
   AND a.n <= p.pronargs AND coalesce(pg_get_function_arg_default(p.oid, a.n::int), '') NOT LIKE 'NULL%'
 ORDER BY p.proname COLLATE "C", a.n;
 -- The others may be: none of these is a NULL error.
 SELECT p.proname AS function, a.name AS argument, call_with_null(p.oid, a.n::int) AS answer
 FROM pg_proc p, unnest(p.proargnames) WITH ORDINALITY a (name, n)
-WHERE p.pronamespace = 'public'::regnamespace AND p.proname ~ '^(task|queue|workflow|baton)_'
+WHERE p.pronamespace = 'public'::regnamespace AND p.proname ~ '^(task|queue|slot|workflow|baton)_'
   AND a.n <= p.pronargs AND pg_get_function_arg_default(p.oid, a.n::int) LIKE 'NULL%'
   AND call_with_null(p.oid, a.n::int) ~ 'null'
 ORDER BY p.proname COLLATE "C", a.n;
@@ -52,6 +52,8 @@ ORDER BY p.proname COLLATE "C", a.n;
 SELECT count(*) AS tasks FROM baton.task;
 SELECT count(*) AS runs FROM baton.run;
 SELECT count(*) AS definitions FROM baton.workflow;
+SELECT count(*) AS keys FROM baton.slot_key;
+SELECT count(*) AS compensations FROM baton.compensation;
 SELECT name FROM baton.queue;
 
 SELECT * FROM baton_check(true);

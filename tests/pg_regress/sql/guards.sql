@@ -11,6 +11,18 @@ SELECT queue_create('f');
 SELECT run_id AS run FROM workflow_start('flow') \gset
 SELECT run_id AS over FROM workflow_start('flow') \gset
 SELECT outcome FROM workflow_cancel(:over);
+-- A slot that is held, and one that is free.
+SELECT slot_set('key', 2);
+SELECT queue_create('s');
+SELECT outcome FROM task_create('s', key => 'slot', slot_keys => '{key}');
+-- A task whose work is being undone: by a compensation that is done, and one that is not.
+SELECT queue_create('c');
+SELECT task_id AS undone FROM task_create('c') \gset
+SELECT lease_token AS u FROM task_acquire_lease('c', 'w') \gset
+SELECT outcome FROM unnest(ARRAY['first', 'second']) name, task_register_compensation(:undone, :u, name, 'c');
+SELECT outcome FROM task_finalize(:undone, :u, 'failed');
+SELECT f.outcome FROM task_acquire_lease('c', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT compensation_no, name, state FROM task_compensations(:undone);
 
 -- Terminal rows, what was asked, the tape.
 UPDATE baton.task_done SET state = 11;
@@ -30,8 +42,20 @@ INSERT INTO baton.task_live SELECT * FROM baton.task_live WHERE task_id = :runs 
 MERGE INTO baton.task_live l USING (SELECT 1) one ON true WHEN MATCHED THEN DELETE;
 UPDATE baton.step_count SET remaining = 0;
 UPDATE baton.slot SET holder = NULL;
+DELETE FROM baton.slot WHERE holder IS NULL;
+UPDATE baton.slot_key SET capacity = 1;
+DELETE FROM baton.slot_key;
+TRUNCATE baton.slot, baton.slot_key;
+DELETE FROM baton.due;
 DELETE FROM baton.dispatch;
 UPDATE baton.queue SET max_attempts = 1;
+-- What undoes something, and how that ended first.
+UPDATE baton.compensation SET state = 10, finalized_at = now();
+UPDATE baton.compensation SET payload = '2';
+DELETE FROM baton.compensation;
+UPDATE baton.saga SET state = 12;
+DELETE FROM baton.saga;
+TRUNCATE baton.compensation, baton.saga;
 -- Runs.
 UPDATE baton.run SET state = 10, finalized_at = now() WHERE run_id = :run;
 UPDATE baton.run SET input = '1';
@@ -63,6 +87,24 @@ CREATE FUNCTION meddle() RETURNS text LANGUAGE plpgsql AS $$ BEGIN UPDATE baton.
 SELECT meddle() FROM task_events(:runs);
 SELECT outcome, meddle() FROM task_heartbeat(:runs, :l, '1 h');
 
+-- The owner of a table, who is no superuser, clears no live lease and brings nothing back that has ended.
+CREATE ROLE regress_owner;
+BEGIN;
+GRANT USAGE ON SCHEMA baton TO regress_owner;
+ALTER TABLE baton.task_live OWNER TO regress_owner;
+ALTER TABLE baton.task_done OWNER TO regress_owner;
+ALTER TABLE baton.run OWNER TO regress_owner;
+SET LOCAL ROLE regress_owner;
+\set ON_ERROR_ROLLBACK on
+UPDATE baton.task_live SET state = 2, owner = NULL, lease_token = NULL, lease_expires_at = NULL WHERE task_id = :runs;
+UPDATE baton.task_live SET lease_token = lease_token + 1 WHERE task_id = :runs;
+UPDATE baton.task_done SET state = 3, finalized_at = NULL WHERE task_id = :done;
+UPDATE baton.task_done SET state = 11 WHERE task_id = :done;
+DELETE FROM baton.task_done WHERE task_id = :done;
+UPDATE baton.run SET state = 0, finalized_at = NULL WHERE run_id = :over;
+\set ON_ERROR_ROLLBACK off
+ROLLBACK;
+
 -- The CHECKs hold where a trigger does not reach.
 BEGIN;
 SET LOCAL session_replication_role = replica;
@@ -78,7 +120,29 @@ UPDATE baton.task_live SET state = 10 WHERE task_id <> :runs;
 UPDATE baton.task_done SET finalized_at = NULL;
 UPDATE baton.task_done SET state = 3;
 INSERT INTO baton.event SELECT * FROM baton.event;
-INSERT INTO baton.slot_key VALUES (0, -1, 'negative');
+INSERT INTO baton.slot_key (slot_key, capacity, lanes, slots, queue_ids, name) VALUES (0, -1, 0, 0, '{}', 'negative');
+INSERT INTO baton.slot_key (slot_key, capacity, lanes, slots, queue_ids, name) VALUES (0, 1, 0, 0, '{}', 'key');
+-- A slot is held or free, and a task holds one of each key.
+UPDATE baton.slot SET holder = NULL WHERE holder IS NOT NULL;
+UPDATE baton.slot SET free_seq = 1 WHERE holder IS NOT NULL;
+UPDATE baton.slot SET free_seq = NULL WHERE holder IS NULL;
+UPDATE baton.slot SET holder = 1 WHERE holder IS NULL;
+INSERT INTO baton.slot (slot_key, holder) SELECT slot_key, holder FROM baton.slot WHERE holder IS NOT NULL;
+-- What is due is one thing; of a slot key it says who left it.
+INSERT INTO baton.due (due_id, queue_id) VALUES (0, 1);
+INSERT INTO baton.due (due_id, step_id, slot_key, freed, queue_id) VALUES (0, 1, 1, true, 1);
+INSERT INTO baton.due (due_id, slot_key, queue_id) VALUES (0, 1, 1);
+INSERT INTO baton.due (due_id, step_id, freed, queue_id) VALUES (0, 1, true, 1);
+-- A compensation has an end if and only if it has ended; a task runs one, and has a number once.
+UPDATE baton.compensation SET state = 10 WHERE state IS NULL;
+UPDATE baton.compensation SET finalized_at = now() WHERE state IS NULL;
+UPDATE baton.compensation SET state = NULL WHERE state IS NOT NULL;
+UPDATE baton.compensation SET finalized_at = NULL WHERE state IS NOT NULL;
+UPDATE baton.compensation SET compensation_no = 1;
+UPDATE baton.compensation SET compensation_task_id = 1;
+INSERT INTO baton.saga SELECT * FROM baton.saga;
+-- Nor does a task that is being undone stand in a terminal state.
+UPDATE baton.task_live SET state = 13 WHERE task_id = :undone;
 UPDATE baton.run SET state = 10 WHERE run_id = :run;
 UPDATE baton.run SET state = 0 WHERE run_id = :over;
 UPDATE baton.run SET finalized_at = NULL WHERE run_id = :over;
@@ -101,5 +165,9 @@ SELECT key, state, owner, result FROM unnest(ARRAY['done', 'runs', 'waits']) k, 
 SELECT outcome FROM task_finalize(:runs, :l, 'completed');
 SELECT state FROM unnest(ARRAY[:run, :over]) id, workflow_get(id);
 SELECT step, state FROM workflow_steps(:run);
+SELECT slot_key, capacity, holders, waiters, draining FROM baton.slot_usage;
+SELECT compensation_no, name, state FROM task_compensations(:undone);
+SELECT f.outcome FROM task_acquire_lease('c', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT state, reason FROM task_get(:undone);
 
 SELECT * FROM baton_check(true);

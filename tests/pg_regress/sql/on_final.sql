@@ -195,6 +195,43 @@ SELECT c.outcome FROM unnest(ARRAY[:t, :t2]) id, task_cancel(id) c;
 SELECT told, now, max_attempts FROM told(:t), task_get_by_key('other', :'t');
 SELECT count(*) FROM told(:t2);
 
+-- A task whose work is undone has not ended yet: it is told of once, when it has, as what it has become. What undoes it is told of as any task.
+SELECT queue_create('undone', max_attempts => 1, on_final_queue => 'ends');
+SELECT queue_create('undo', max_attempts => 1, on_final_queue => 'ends');
+CREATE FUNCTION work_and(queue text, ended text, registrations int, OUT task_id bigint, OUT outcome text, OUT dispatched text[]) LANGUAGE plpgsql AS $$
+DECLARE
+    l record;
+    ids bigint[];
+BEGIN
+    SELECT * INTO l FROM task_acquire_lease(queue, 'w');
+    PERFORM task_register_compensation(l.task_id, l.lease_token, 'undo ' || n, 'undo') FROM generate_series(1, registrations) n;
+    SELECT l.task_id, f.outcome, f.dispatched INTO task_id, outcome, ids FROM task_finalize(l.task_id, l.lease_token, ended, '"result"', '"error"', 'why') f;
+    dispatched := ARRAY(SELECT concat_ws(' ', g.queue || ':', g.name, coalesce(g.payload ->> 'name', 'of ' || (g.payload ->> 'key'))) FROM unnest(ids) id, task_get(id) g ORDER BY 1);
+END $$;
+SELECT outcome FROM task_create('undone', key => 'k');
+SELECT task_id AS whose, outcome, dispatched FROM work_and('undone', 'failed', 2) \gset
+SELECT :'outcome' AS outcome, :'dispatched' AS dispatched, (SELECT count(*) FROM told(:whose)) AS told;
+SELECT outcome, dispatched, (SELECT count(*) FROM told(:whose)) AS told FROM work_and('undo', 'completed', 0);
+SELECT task_id AS u, outcome, dispatched FROM work_and('undo', 'completed', 0) \gset
+SELECT :'outcome' AS outcome, :'dispatched' AS dispatched;
+SELECT * FROM told(:whose);
+SELECT * FROM told(:u);
+-- Called off, and undone; one that cannot be undone.
+SELECT outcome FROM unnest(ARRAY['k2', 'k3']) key, task_create('undone', key => key);
+SELECT task_id AS whose, outcome FROM work_and('undone', 'cancelled', 1) \gset
+SELECT outcome, dispatched FROM work_and('undo', 'completed', 0);
+SELECT * FROM told(:whose);
+SELECT task_id AS whose, outcome FROM work_and('undone', 'failed', 1) \gset
+SELECT outcome, dispatched FROM work_and('undo', 'failed', 0);
+SELECT * FROM told(:whose);
+-- By states: the one that counts is the last.
+SELECT queue_create('failures', max_attempts => 1, on_final_queue => 'ends', on_final_states => '{failed}');
+SELECT queue_create('what is undone', max_attempts => 1, on_final_queue => 'ends', on_final_states => '{compensated}');
+SELECT outcome FROM unnest(ARRAY['failures', 'what is undone']) queue, task_create(queue, key => 'k');
+SELECT queue, w.outcome, dispatched FROM unnest(ARRAY['failures', 'what is undone']) queue, work_and(queue, 'failed', 1) w;
+SELECT queue_alter('undo', on_final_queue => '');
+SELECT outcome, dispatched FROM work_and('undo', 'completed', 0);
+SELECT outcome, dispatched FROM work_and('undo', 'completed', 0);
 -- Exactly one for each end that is told of, never one for another.
 SELECT q.name AS queue, d.on_final_of IS NOT NULL AS tells, count(*) AS ends, sum(n) AS told, max(n) AS at_most
 FROM baton.task_done d JOIN baton.queue q USING (queue_id), LATERAL (SELECT count(*) AS n FROM told(d.task_id)) n

@@ -141,6 +141,37 @@ SELECT c.outcome FROM task_list('gone', '{ready}') t, task_cancel(t.task_id) c;
 SELECT queue_pause('gone');
 SELECT queue_drop('gone');
 
+-- What would be undone in it keeps it, too: of a run by its definition and its ledger, of a task by its own; and what is being undone there.
+SELECT queue_create('undo', max_attempts => 1);
+CREATE FUNCTION ends(of_run bigint, of_step text, ended text) RETURNS text LANGUAGE sql AS $$
+    SELECT f.outcome FROM task_list(run_id => of_run, name => of_step) t, task_acquire_lease_by_id(t.task_id, 'w') l, task_finalize(t.task_id, l.lease_token, ended) f $$;
+SELECT run_id AS flow FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "r", "compensate": {"queue": "undo"}}, {"name": "b", "queue": "r", "needs": ["a"]}]}') \gset
+SELECT queue_drop('undo');
+SELECT ends(:flow, 'a', 'completed');
+SELECT queue_drop('undo');
+SELECT ends(:flow, 'b', 'failed');
+SELECT queue_drop('undo');
+SELECT f.outcome FROM task_acquire_lease('undo', 'w') l, task_finalize(l.task_id, l.lease_token, 'failed') f;
+SELECT state FROM workflow_get(:flow);
+SELECT task_id AS u FROM task_create('r') \gset
+SELECT lease_token AS m FROM task_acquire_lease_by_id(:u, 'w') \gset
+SELECT outcome FROM generate_series(1, 2) n, task_register_compensation(:u, :m, 'undo ' || n, 'undo');
+SELECT queue_drop('undo');
+SELECT outcome FROM task_finalize(:u, :m, 'failed');
+SELECT queue_drop('undo');
+-- A paused queue gives nobody what undoes something, either.
+SELECT queue_pause('undo');
+SELECT count(*) FROM task_acquire_lease('undo', 'w');
+SELECT a.outcome, a.state FROM task_list('undo', '{ready}') t, task_acquire_lease_by_id(t.task_id, 'w') a;
+SELECT queue_resume('undo');
+SELECT f.outcome FROM task_acquire_lease('undo', 'w') l, task_finalize(l.task_id, l.lease_token, 'failed') f;
+-- What was given up is left undone: nobody waits for the queue.
+SELECT state FROM task_get(:u);
+SELECT compensation_no, name, state FROM task_compensations(:u);
+SELECT queue_drop('undo');
+SELECT compensation_no, name, state FROM task_compensations(:u);
+SELECT * FROM task_register_compensation(:u, :m, 'undo', 'undo');
+
 -- A dropped queue is none, for whoever names it.
 SELECT * FROM stats('gone');
 SELECT queue_drop('gone');

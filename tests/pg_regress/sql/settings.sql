@@ -98,6 +98,65 @@ BEGIN
     RETURN QUERY SELECT 60, concat_ws(' ', workflow_pause(r, 'by hand', '1.50'), (SELECT c.outcome || ' ' || c.state FROM workflow_cancel(r, 'why') c), (SELECT c.outcome || ' ' || c.state FROM workflow_cancel(r, running => 'force') c));
     RETURN QUERY SELECT 61, concat_ws(' ', p.tasks, p.events, p.more) FROM baton_purge('0', 100, q || ' run') p;
     RETURN QUERY SELECT 62, count(*)::text FROM baton_check(true);
+    -- Slots: all or none, priority and age, a key that is raised and lowered, a step with slot keys.
+    PERFORM queue_create(q || ' slots', lease_ttl => interval '90 seconds', max_attempts => 9), slot_set(q || ' k', 1), slot_set(q || ' l', 2);
+    RETURN QUERY SELECT 63, string_agg(concat_ws(' ', n, c.outcome, c.state), ', ' ORDER BY n) FROM generate_series(1, 7) n, task_create(q || ' slots', to_jsonb(n), key => n::text, priority => CASE n WHEN 7 THEN 1 ELSE 0 END, slot_keys => CASE n % 3 WHEN 0 THEN ARRAY[q || ' k'] WHEN 1 THEN ARRAY[q || ' k', q || ' l'] ELSE ARRAY[q || ' l'] END) c;
+    RETURN QUERY SELECT 64, string_agg(concat_ws(' ', u.slot_key = q || ' k', u.run_id, u.step, u.capacity, u.holders, u.waiters, u.draining), ', ' ORDER BY u.slot_key) FROM baton.slot_usage u WHERE u.slot_key LIKE q || ' _';
+    FOR i IN 1..7 LOOP
+        SELECT array_agg(a.task_id), array_agg(a.lease_token) INTO ids, tokens FROM task_acquire_lease(q || ' slots', 'w', max_tasks => 2) a;
+        EXIT WHEN ids IS NULL;
+        RETURN QUERY SELECT 64 + i, string_agg(concat_ws(' ', g.key, CASE
+                WHEN g.key = '2' AND g.attempt = 1 THEN (SELECT f.outcome || ' ' || f.state FROM task_fail_attempt(u.id, u.token, retry_after => interval '0') f)
+                WHEN g.key = '3' THEN (SELECT f.outcome FROM task_release(u.id, u.token, '1 hour') f)
+                ELSE (SELECT f.outcome || ' ' || cardinality(f.dispatched) FROM task_finalize(u.id, u.token, 'completed') f) END), ', ' ORDER BY g.key)
+            FROM unnest(ids, tokens) u (id, token), task_get(u.id) g;
+        IF i = 2 THEN PERFORM slot_set(q || ' k', 2); ELSIF i = 3 THEN PERFORM slot_set(q || ' l', 1); END IF;
+    END LOOP;
+    RETURN QUERY SELECT 72, string_agg(concat_ws(' ', l.key, l.state, replace(array_to_string(l.slot_keys, ' '), q, '')), ', ' ORDER BY l.key) FROM task_list(q || ' slots') l;
+    RETURN QUERY SELECT 73, string_agg(concat_ws(' ', u.capacity, u.holders, u.waiters, u.draining), ', ' ORDER BY u.slot_key) FROM baton.slot_usage u WHERE u.slot_key LIKE q || ' _';
+    SELECT s.run_id INTO r FROM workflow_start(definition => replace($d${"max_parallel": 3, "steps": [
+        {"name": "a", "queue": "Q slots", "with_items": "$.input", "max_parallel": 2, "slot_keys": ["Q k"]}, {"name": "b", "queue": "Q slots", "priority": 2, "with_items": "$.input", "slot_keys": ["Q l", "Q k"]}]}$d$, '"Q ', '"' || q || ' ')::jsonb, input => '[0, 1, 2]') s;
+    RETURN QUERY SELECT 74, string_agg(concat_ws(' ', l.name, l.item_index, l.state), ', ' ORDER BY l.name, l.item_index) FROM task_list(run_id => r) l;
+    PERFORM workflow_pause(r, 'here');
+    RETURN QUERY SELECT 75, count(*)::text FROM task_acquire_lease(q || ' slots', 'w', max_tasks => 10);
+    RETURN QUERY SELECT 76, string_agg(concat_ws(' ', u.step, u.capacity, u.holders, u.waiters), ', ' ORDER BY u.slot_key, u.step) FROM baton.slot_usage u WHERE u.slot_key LIKE q || ' _' OR u.run_id = r;
+    PERFORM workflow_resume(r, 'here');
+    RETURN QUERY SELECT 77, string_agg(concat_ws(' ', l.name, l.item_index, l.state), ', ' ORDER BY l.name, l.item_index) FROM task_list(run_id => r) l;
+    FOR i IN 1..7 LOOP
+        SELECT array_agg(a.task_id), array_agg(a.lease_token) INTO ids, tokens FROM task_acquire_lease(q || ' slots', 'w', max_tasks => 2) a;
+        EXIT WHEN ids IS NULL;
+        RETURN QUERY SELECT 77 + i, string_agg(concat_ws(' ', g.name, g.item_index, f.outcome), ', ' ORDER BY g.name, g.item_index) FROM unnest(ids, tokens) u (id, token), task_get(u.id) g, task_finalize(u.id, u.token, 'completed') f;
+    END LOOP;
+    RETURN QUERY SELECT 85, concat_ws(' ', g.state, g.counts) FROM workflow_get(r) g;
+    RETURN QUERY SELECT 86, concat_ws(' ', p.tasks, p.more) FROM baton_purge('0', 100, q || ' slots') p;
+    -- Sagas: of a task, and of a run.
+    PERFORM queue_create(q || ' saga', lease_ttl => interval '90 seconds', max_attempts => 1), queue_create(q || ' undo', max_attempts => 1);
+    SELECT c.task_id INTO t FROM task_create(q || ' saga') c;
+    SELECT a.lease_token INTO l FROM task_acquire_lease_by_id(t, 'w') a;
+    RETURN QUERY SELECT 87, string_agg(concat_ws(' ', c.outcome, c.compensation_no), ', ' ORDER BY n) FROM unnest(ARRAY['1.50', '1.50', '1.5', '{"b": 1e2, "ä": 1}', '{"ä": 1, "b": 100}']::jsonb[]) WITH ORDINALITY p (payload, n), task_register_compensation(t, l, 'undo', q || ' undo', payload) c;
+    RETURN QUERY SELECT 88, concat_ws(' ', f.outcome, f.state, cardinality(f.dispatched)) FROM task_finalize(t, l, 'failed', '2.50', '{"e": 1e2}', 'why') f;
+    RETURN QUERY SELECT 89, concat_ws(' ', f.outcome, f.state) FROM task_finalize(t, l, 'failed', '2.5', '{"e": 100}', 'why') f;
+    RETURN QUERY SELECT 90, concat_ws(' ', f.outcome, f.state, c.outcome, c.state) FROM task_finalize(t, l, 'failed', '2.51') f, task_cancel(t) c;
+    FOR i IN 1..2 LOOP
+        RETURN QUERY SELECT 90 + i, concat_ws(' ', a.name, a.payload, a.metadata - 'compensates', (a.metadata ->> 'compensates') = t::text, f.outcome) FROM task_acquire_lease(q || ' undo', 'w') a, task_finalize(a.task_id, a.lease_token, 'completed') f;
+    END LOOP;
+    RETURN QUERY SELECT 93, concat_ws(' ', g.state, g.reason, g.result, g.error) FROM task_get(t) g;
+    RETURN QUERY SELECT 94, string_agg(concat_ws(' ', c.compensation_no, c.name, c.state, c.error), ', ' ORDER BY c.compensation_no) FROM task_compensations(t) c;
+    RETURN QUERY SELECT 95, string_agg(concat_ws(' ', e.seq, e.kind, CASE WHEN e.kind <> 'leased' THEN e.body - '{task_id,queue}'::text[] END), ', ') FROM task_events(t) e;
+    SELECT s.run_id INTO r FROM workflow_start(definition => replace($d${"steps": [
+        {"name": "a", "queue": "Q saga", "payload": {"at": "$.input.at"}, "compensate": {"queue": "Q undo", "payload": {"pi": 3.1400, "result": "$.task.result", "later": "$.input.at.datetime() > \"2024-02-29T22:00:00+00:00\".datetime()", "of": "$.steps.a.state", "payload": "$.task.payload"}}},
+        {"name": "b", "queue": "Q saga", "needs": ["a"]}]}$d$, '"Q ', '"' || q || ' ')::jsonb, input => '{"at": "2024-03-01T01:00:00+05:45"}') s;
+    RETURN QUERY SELECT 96, concat_ws(' ', a.name, f.outcome) FROM task_acquire_lease(q || ' saga', 'w') a, task_finalize(a.task_id, a.lease_token, 'completed', '1.50') f;
+    RETURN QUERY SELECT 97, concat_ws(' ', a.name, c.outcome, f.outcome, f.state) FROM task_acquire_lease(q || ' saga', 'w') a, task_register_compensation(a.task_id, a.lease_token, 'undo b', q || ' undo') c, task_fail_attempt(a.task_id, a.lease_token, '"no"') f;
+    RETURN QUERY SELECT 98, concat_ws(' ', a.name, a.payload, f.outcome) FROM task_acquire_lease(q || ' undo', 'w') a, task_finalize(a.task_id, a.lease_token, 'completed') f;
+    RETURN QUERY SELECT 99, concat_ws(' ', g.state, g.counts, c.outcome, c.state) FROM workflow_get(r) g, workflow_cancel(r) c;
+    RETURN QUERY SELECT 100, concat_ws(' ', a.name, a.payload, f.outcome, f.state) FROM task_acquire_lease(q || ' undo', 'w') a, task_fail_attempt(a.task_id, a.lease_token, '"cannot"') f;
+    RETURN QUERY SELECT 101, concat_ws(' ', g.state, g.counts) FROM workflow_get(r) g;
+    RETURN QUERY SELECT 102, string_agg(concat_ws(' ', c.step, c.item_index, c.compensation_no, c.name, c.state, c.error), ', ' ORDER BY c.of_task_id) FROM workflow_compensations(r) c;
+    RETURN QUERY SELECT 103, string_agg(concat_ws(' ', e.seq, e.kind, e.body - '{name,task_id,task_ids,of_task_id,queue}'::text[]), ', ') FROM workflow_events(r) e;
+    RETURN QUERY SELECT 104, concat_ws(' ', p.tasks, p.more) FROM baton_purge('0', 100, q || ' undo') p;
+    RETURN QUERY SELECT 105, concat_ws(' ', p.tasks, p.more) FROM baton_purge('0', 100, q || ' saga') p;
+    RETURN QUERY SELECT 106, count(*)::text FROM baton_check(true);
 END $$;
 
 CREATE TABLE told AS SELECT 'default'::text AS settings, * FROM story('default settings');

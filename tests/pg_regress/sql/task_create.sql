@@ -50,6 +50,19 @@ SELECT count(*) FILTER (WHERE key = 'soon') AS soon, count(*) FILTER (WHERE key 
 -- All payloads that jsonb knows.
 SELECT p, (SELECT outcome FROM task_create('mail', p)) FROM unnest(ARRAY['null', '1.50', '"text"', '[]', 'true']::jsonb[]) p;
 
+-- With slot keys: ready with a slot of each, or blocked and without any; scheduled, it has none either. In the order in which they are given.
+SELECT slot_set('gpu', 1), slot_set('licence', 5);
+SELECT outcome, state FROM unnest(ARRAY['with slots', 'without']) key, task_create('mail', '{}', key => key, slot_keys => '{licence,gpu}');
+SELECT outcome, state FROM task_create('mail', key => 'with slots later', run_at => clock_timestamp() + interval '1 hour', slot_keys => '{gpu}');
+SELECT key, state, slot_keys, (SELECT count(*) FROM baton.slot WHERE holder = task_id) AS slots FROM task_list('mail') WHERE slot_keys IS NOT NULL ORDER BY task_id;
+-- A key that is taken takes no slot.
+SELECT outcome, state FROM task_create('mail', '{}', key => 'with slots', slot_keys => '{licence}');
+SELECT outcome, state FROM task_create('mail', '{"other": 1}', key => 'without');
+SELECT slot_key, capacity, holders, waiters FROM baton.slot_usage ORDER BY 1;
+-- No keys are none.
+SELECT outcome, state FROM task_create('mail', key => 'no keys', slot_keys => '{}');
+SELECT slot_keys IS NULL AS none FROM task_get_by_key('mail', 'no keys');
+
 -- Names are data.
 SELECT outcome FROM task_create('mail', '{}', name => $$a'b"c; --$$, key => E'\u00e4 \\ %s');
 SELECT name, key FROM task_get_by_key('mail', E'\u00e4 \\ %s');

@@ -29,6 +29,17 @@ SELECT * FROM task_create_many('q', '{}');
 SELECT count(*) FROM task_create_many('q', ARRAY['1', '2']::jsonb[], run_at => clock_timestamp() + interval '1 hour');
 SELECT scheduled, ready, running FROM baton.queue_stats WHERE queue = 'q';
 
+-- With slot keys, for all of them: the first are ready, with slots, the others stand in line; in the order of the array, and once for a key.
+SELECT slot_set('k', 2), slot_set('l', 9);
+SELECT queue_create('s');
+SELECT ordinal, outcome FROM task_create_many('s', ARRAY['1', '2', '3', '3', '4']::jsonb[], keys => ARRAY['z', 'y', 'x', 'x', 'w'], slot_keys => '{l,k}') ORDER BY ordinal;
+SELECT key, state, slot_keys, (SELECT count(*) FROM baton.slot WHERE holder = task_id) AS slots FROM task_list('s') ORDER BY task_id;
+SELECT ordinal, outcome FROM task_create_many('s', ARRAY['1', '0']::jsonb[], keys => ARRAY['z', 'y'], slot_keys => '{l}');
+SELECT count(*) FROM task_create_many('s', ARRAY['5', '6']::jsonb[], run_at => clock_timestamp() + interval '1 hour', slot_keys => '{l}');
+SELECT slot_key, capacity, holders, waiters FROM baton.slot_usage ORDER BY 1;
+SELECT f.outcome, (SELECT array_agg(g.key) FROM unnest(f.dispatched) id, task_get(id) g) AS dispatched FROM task_acquire_lease('s', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT f.outcome, (SELECT array_agg(g.key) FROM unnest(f.dispatched) id, task_get(id) g) AS dispatched FROM task_acquire_lease('s', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+
 -- Many.
 SELECT outcome, count(*), min(ordinal), max(ordinal), count(DISTINCT task_id)
 FROM task_create_many('default', array_fill('{}'::jsonb, ARRAY[10000])) GROUP BY outcome;

@@ -131,4 +131,21 @@ SELECT * FROM task_list(max_tasks => 0);
 SELECT * FROM task_list(max_tasks => -1);
 SELECT * FROM task_list(max_tasks => 1001);
 
+-- What is being undone, and what has been; what undoes it; slot keys by name.
+SELECT queue_create('undone', max_attempts => 1);
+SELECT queue_create('undo');
+SELECT slot_set(key, 2) FROM unnest(ARRAY['k', 'l']) key;
+SELECT outcome FROM unnest(ARRAY['compensated', 'compensating', 'completed']) key, task_create('undone', key => key, slot_keys => CASE key WHEN 'compensated' THEN '{l}' ELSE '{l,k}' END::text[]);
+SELECT l.key, r.outcome, f.outcome FROM task_acquire_lease('undone', 'w') l, task_register_compensation(l.task_id, l.lease_token, 'undo it', 'undo') r, task_finalize(l.task_id, l.lease_token, 'failed', '"result"', '"error"', 'because') f;
+SELECT f.outcome FROM task_acquire_lease('undo', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT l.key, r.outcome, f.outcome FROM task_acquire_lease('undone', 'w') l, task_register_compensation(l.task_id, l.lease_token, 'undo it', 'undo') r, task_finalize(l.task_id, l.lease_token, 'failed') f;
+SELECT l.key, r.outcome, f.outcome FROM task_acquire_lease('undone', 'w') l, task_register_compensation(l.task_id, l.lease_token, 'undo it', 'undo') r, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT key, state, reason, slot_keys, owner, lease_token, finalized_at IS NOT NULL AS finalized FROM task_list('undone');
+SELECT key FROM task_list(states => '{compensated}');
+SELECT key FROM task_list(states => '{compensating}');
+SELECT key, state, slot_keys FROM task_list('undone', '{compensating,compensated}');
+SELECT queue, name, state, run_id, metadata - 'compensates' AS metadata FROM task_list(name => 'undo it');
+SELECT count(*) FROM task_list('undone', owner => 'w');
+SELECT count(*) AS tasks, count(*) FILTER (WHERE to_jsonb(l) = to_jsonb(g) - '{payload,result,error}'::text[]) AS same FROM task_list('undone') l, task_get(l.task_id) g;
+
 SELECT * FROM baton_check(true);

@@ -146,6 +146,122 @@ SELECT seen(:r);
 SELECT f.outcome FROM task_acquire_lease('f', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
 SELECT seen(:r);
 
+-- Slots: taken, handed on, added and taken away; each is where it was, and is found again.
+SELECT queue_create('s');
+CREATE FUNCTION usage() RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(concat_ws(' ', slot_key, 'holds', capacity || ',', holders, 'held,', waiters, 'wait' || CASE WHEN draining THEN ', drains' ELSE '' END), '; ' ORDER BY slot_key) FROM baton.slot_usage WHERE slot_key IS NOT NULL $$;
+CREATE FUNCTION in_slots() RETURNS text LANGUAGE sql AS $$ SELECT string_agg(name || ' ' || state, ', ' ORDER BY task_id) FROM task_list('s', '{ready,running,blocked,scheduled}') $$;
+BEGIN;
+SELECT slot_set('k', 1);
+SELECT state FROM task_create('s', name => 'first', slot_keys => '{k}');
+ROLLBACK;
+SELECT outcome FROM task_create('s', slot_keys => '{k}');
+SELECT slot_set('k', 2), slot_set('l', 1);
+BEGIN;
+SELECT state FROM task_create('s', name => 'never', slot_keys => '{k,l}');
+SELECT usage();
+SAVEPOINT s;
+SELECT state FROM task_create('s', name => 'nor this', slot_keys => '{k}');
+ROLLBACK TO s;
+SELECT state FROM task_create('s', name => 'nor that', slot_keys => '{k}');
+SELECT state FROM task_create('s', name => 'that waits', slot_keys => '{k}');
+SELECT usage();
+ROLLBACK;
+SELECT usage();
+SELECT n, state FROM generate_series(1, 4) n, task_create('s', to_jsonb(n), name => 't' || n, slot_keys => CASE WHEN n < 4 THEN '{k}' ELSE '{l,k}' END::text[]);
+SELECT task_id AS t1, lease_token AS l1 FROM task_acquire_lease('s', 'w') \gset
+BEGIN;
+SELECT outcome FROM task_finalize(:t1, :l1, 'completed');
+SELECT in_slots();
+SAVEPOINT s;
+SELECT f.outcome FROM task_acquire_lease('s', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT in_slots();
+SELECT usage();
+ROLLBACK TO s;
+SELECT in_slots();
+SELECT usage();
+SELECT f.outcome FROM task_acquire_lease('s', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT in_slots();
+ROLLBACK;
+SELECT in_slots();
+SELECT usage();
+SELECT * FROM baton_check(true);
+BEGIN;
+SELECT outcome FROM task_release(:t1, :l1, '1 h');
+SELECT in_slots();
+ROLLBACK;
+BEGIN;
+SELECT slot_set('k', 4);
+SELECT in_slots();
+SAVEPOINT s;
+SELECT slot_set('k', 1);
+SELECT usage();
+ROLLBACK TO s;
+SELECT usage();
+SAVEPOINT s;
+SELECT c.outcome FROM task_list('s', '{ready}') l, task_cancel(l.task_id) c;
+SELECT usage();
+ROLLBACK TO s;
+SELECT slot_set('k', 0);
+SELECT c.outcome FROM task_list('s', '{ready}') l, task_cancel(l.task_id) c;
+SELECT usage();
+ROLLBACK;
+SELECT in_slots();
+SELECT usage();
+SELECT outcome FROM task_finalize(:t1, :l1, 'completed');
+SELECT in_slots();
+SELECT name, f.outcome FROM task_acquire_lease('s', 'w', max_tasks => 10) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT name, f.outcome FROM task_acquire_lease('s', 'w', max_tasks => 10) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT in_slots();
+SELECT usage();
+SELECT * FROM baton_check(true);
+
+-- Compensations: registered, begun, gone through; nothing remains of what was rolled back, and the numbers are given again.
+SELECT queue_create('c', max_attempts => 1);
+SELECT task_id AS t FROM task_create('c', name => 'work') \gset
+SELECT lease_token AS l FROM task_acquire_lease('c', 'w') \gset
+CREATE FUNCTION undoing(t bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT concat_ws(': ', state, (SELECT string_agg(concat_ws(' ', compensation_no, name, c.state), ', ' ORDER BY compensation_no) FROM task_compensations(t) c), last_seq) FROM task_get(t) $$;
+BEGIN;
+SELECT * FROM task_register_compensation(:t, :l, 'never', 'c');
+ROLLBACK;
+SELECT undoing(:t);
+BEGIN;
+SELECT * FROM task_register_compensation(:t, :l, 'first', 'c');
+SAVEPOINT s;
+SELECT * FROM task_register_compensation(:t, :l, 'never', 'c');
+ROLLBACK TO s;
+SELECT * FROM task_register_compensation(:t, :l, 'second', 'c');
+COMMIT;
+SELECT undoing(:t);
+BEGIN;
+SELECT outcome FROM task_finalize(:t, :l, 'failed');
+SELECT undoing(:t);
+SELECT name, f.outcome FROM task_acquire_lease('c', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SAVEPOINT s;
+SELECT name, f.outcome FROM task_acquire_lease('c', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT undoing(:t);
+ROLLBACK TO s;
+SELECT undoing(:t);
+SELECT name, f.outcome FROM task_acquire_lease('c', 'w') l, task_finalize(l.task_id, l.lease_token, 'failed') f;
+SELECT undoing(:t);
+SELECT * FROM baton_check(true);
+ROLLBACK;
+SELECT undoing(:t);
+SELECT count(*) FROM task_list('c');
+SELECT * FROM baton_check(true);
+SELECT outcome FROM task_finalize(:t, :l, 'failed', reason => 'for good');
+BEGIN;
+SELECT name, f.outcome FROM task_acquire_lease('c', 'w') l, task_finalize(l.task_id, l.lease_token, 'failed') f;
+SELECT undoing(:t);
+ROLLBACK;
+SELECT undoing(:t);
+SELECT name, f.outcome FROM task_acquire_lease('c', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT name, f.outcome FROM task_acquire_lease('c', 'w') l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT undoing(:t);
+SELECT seq, kind FROM task_events(:t);
+SELECT * FROM baton_check(true);
+
 -- Each call sees what the ones before it did, also in one statement.
 SELECT c.outcome, a.outcome, s.outcome, f.outcome, again.outcome, e.outcome
 FROM task_create('q', '1') c, task_acquire_lease_by_id(c.task_id, 'w') a, task_start(c.task_id, a.lease_token) s,

@@ -104,6 +104,8 @@ SELECT define('{"name": "c", "slot_keys": ["no such key"]}');
 SELECT define('{"name": "c", "compensate": "undo"}');
 SELECT define('{"name": "c", "compensate": {"queue": "undo", "what": 1}}');
 SELECT define('{"name": "c", "compensate": {"queue": 1}}');
+SELECT define('{"name": "c", "compensate": {"queue": ""}}');
+SELECT define('{"name": "c", "compensate": {"payload": {"x": "$.steps["}}}');
 -- Circles.
 SELECT workflow_define('bad', '{"steps": [{"name": "a", "needs": ["b"]}, {"name": "b", "needs": ["a"]}]}');
 SELECT workflow_define('bad', '{"steps": [{"name": "x"}, {"name": "tail", "needs": ["c", "x"]}, {"name": "a", "needs": ["x", "c"]}, {"name": "b", "needs": ["a"]}, {"name": "c", "needs": ["b"]}]}');
@@ -120,6 +122,10 @@ SELECT define('{"name": "c", "needs": ["b"], "payload": "$.item"}');
 SELECT define('{"name": "c", "needs": ["b"], "payload": ["$.item_index"]}');
 SELECT define('{"name": "c", "needs": ["b"], "with_items": "$.item"}');
 SELECT define('{"name": "c", "needs": ["b"], "with_items": "$.input", "if": "$.item == 1"}');
+-- What undoes a step reads what the step may, the step itself, and the task whose work it undoes.
+SELECT define('{"name": "c", "needs": ["b"], "compensate": {"payload": "$.steps.apart.result"}}');
+SELECT define('{"name": "c", "needs": ["b"], "compensate": {"payload": {"x": ["$.steps.nobody.state"]}}}');
+SELECT define('{"name": "c", "needs": ["b"], "with_items": "$.input", "compensate": {"payload": "$.item"}}');
 -- What a message shows of a long value.
 SELECT define(jsonb_build_object('name', 'c', 'when', repeat('x', 1000)));
 -- Nothing was stored.
@@ -128,5 +134,11 @@ SELECT workflow_start('bad');
 
 -- What is needed through others may be read; strings and keys that only look like steps are none.
 SELECT workflow_define('fine', '{"steps": [{"name": "a"}, {"name": "b", "needs": ["a"]}, {"name": "c", "needs": ["b"], "payload": {"far": "$.steps.a.result", "all": "$.steps.*.state", "look": "$.input.steps.nobody", "text": "$.input.x ? (@ == \"$.steps.nobody\")", "no path": "$ .steps.nobody"}}]}');
+SELECT workflow_define('undone', '{"steps": [{"name": "a"}, {"name": "b", "needs": ["a"], "compensate": {}}, {"name": "c", "needs": ["b"], "compensate": {"queue": "nowhere yet", "payload": {"far": "$.steps.a.result", "itself": "$.steps.c.state", "all": "$.steps.*.state", "task": "$.task.result", "input": "$.input"}}}]}');
+-- Slot keys that are there.
+SELECT slot_set(key, 1) FROM unnest(ARRAY['gpu', 'licence']) key;
+SELECT workflow_define('bounded', '{"steps": [{"name": "a", "slot_keys": ["gpu", "licence"]}, {"name": "b", "slot_keys": []}]}');
+SELECT workflow_define('bounded', '{"steps": [{"name": "a", "slot_keys": ["gpu"]}, {"name": "b", "slot_keys": ["gpu", "no such key"]}]}');
+SELECT DISTINCT ON (name) name, version, definition #> '{steps,0,slot_keys}' AS slot_keys FROM baton.workflow WHERE name IN ('undone', 'bounded') ORDER BY name, version DESC;
 
 SELECT * FROM baton_check(true);

@@ -82,16 +82,35 @@ SELECT workflow_cancel(:run1, running => 'force'), workflow_cancel(:run2, runnin
 SELECT run_id AS run FROM workflow_start(definition => '{"max_parallel": 3, "steps": [
     {"name": "a", "queue": "q", "with_items": "$.input", "max_parallel": 2}, {"name": "b", "queue": "q", "with_items": "$.input", "max_parallel": 2}]}', input => '[0, 1, 2, 3]') \gset
 SELECT * FROM tasks(:run);
+-- Who waits has no slot, neither of its step nor of the run: what one key has to spare is not kept from anybody.
+CREATE FUNCTION slots(run bigint) RETURNS TABLE (name text, state text, tasks bigint, slots numeric) LANGUAGE sql AS $$
+    SELECT l.name, l.state, count(*), sum((SELECT count(*) FROM baton.slot s WHERE s.holder = l.task_id)) FROM task_list(run_id => run) l GROUP BY 1, 2 ORDER BY 1, 2
+$$;
+SELECT * FROM slots(:run);
+SELECT step, run_id = :run AS of_the_run, capacity, holders, waiters, draining FROM baton.slot_usage WHERE run_id = :run ORDER BY step;
 SELECT name, item_index FROM task_acquire_lease('q', 'w', max_tasks => 10);
 SELECT end_item(:run, 'a', 0);
 SELECT * FROM tasks(:run);
+SELECT * FROM slots(:run);
+SELECT step, capacity, holders, waiters FROM baton.slot_usage WHERE run_id = :run ORDER BY step;
 SELECT * FROM baton_check(true);
 SELECT outcome, state FROM leased(:run, 'a', 1) l, task_fail_attempt(l.task_id, l.lease_token, retry_after => '1 h');
 SELECT * FROM tasks(:run);
+SELECT * FROM slots(:run);
 SELECT * FROM baton_check(true);
 SELECT workflow_cancel(:run, running => 'force');
 SELECT * FROM tasks(:run);
 SELECT * FROM baton_check(true);
+-- By priority, in whichever line: a slot of the run goes to the step that comes first, not to the one whose other slot is free as well.
+SELECT run_id AS run FROM workflow_start(definition => '{"max_parallel": 2, "steps": [
+    {"name": "a", "queue": "q", "with_items": "$.input", "max_parallel": 1}, {"name": "b", "queue": "q", "with_items": "$.input", "priority": 5}]}', input => '[0, 1, 2]') \gset
+SELECT * FROM tasks(:run);
+SELECT name, item_index FROM task_acquire_lease('q', 'w', max_tasks => 10);
+SELECT end_item(:run, 'a', 0);
+SELECT end_item(:run, 'b', 0);
+SELECT * FROM tasks(:run);
+SELECT * FROM baton_check(true);
+SELECT workflow_cancel(:run, running => 'force');
 -- To the end, in any order, by two workers: never more than 2 of a step and 3 of the run.
 SELECT run_id AS run FROM workflow_start(definition => '{"max_parallel": 3, "on_error": "continue", "steps": [
     {"name": "a", "queue": "q", "with_items": "$.input", "max_parallel": 2}, {"name": "b", "queue": "r", "with_items": "$.input", "max_parallel": 2}]}', input => (SELECT jsonb_agg(i) FROM generate_series(1, 30) i)) \gset
@@ -120,4 +139,14 @@ END $$;
 SELECT * FROM drain(:run);
 SELECT state, counts FROM workflow_get(:run);
 SELECT step, state, total, completed, failed FROM workflow_steps(:run);
+SELECT * FROM baton_check(true);
+
+-- After a resume, too, a slot of the run goes by priority first: b's items, which are of a higher one, keep what they had.
+SELECT run_id AS run FROM workflow_start(definition => '{"max_parallel": 2, "steps": [
+    {"name": "a", "queue": "q", "with_items": "$.input", "max_parallel": 1},
+    {"name": "b", "queue": "q", "with_items": "$.input", "priority": 5}]}', input => '[0, 1, 2]') \gset
+SELECT f.outcome FROM task_acquire_lease('q', 'w', max_tasks => 10) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT name, item_index, state FROM task_list(run_id => :run) ORDER BY task_id;
+SELECT workflow_pause(:run, 'here'), workflow_resume(:run, 'here');
+SELECT name, item_index, state FROM task_list(run_id => :run) ORDER BY task_id;
 SELECT * FROM baton_check(true);

@@ -256,6 +256,46 @@ SELECT * FROM work('q', n => 3);
 SELECT * FROM work('r', n => 3);
 SELECT * FROM run(:run);
 
+-- Slot keys with a name: what the run's tasks were ready with goes to who waits elsewhere, at once; they get in line again when it is resumed.
+SELECT slot_set('gpu', 2);
+SELECT run_id AS run FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "q", "with_items": "$.input", "slot_keys": ["gpu"]}]}', input => '[0, 1, 2]') \gset
+SELECT name, state FROM unnest(ARRAY['alone', 'alone too']) name, task_create('r', name => name, slot_keys => '{gpu}');
+SELECT item_index FROM task_acquire_lease('q', 'w');
+SELECT workflow_pause(:run, 'here');
+SELECT item_index, state FROM task_items(:run, 'a');
+SELECT name, state FROM task_list('r', '{ready,blocked}') ORDER BY task_id;
+SELECT capacity, holders, waiters FROM baton.slot_usage WHERE slot_key = 'gpu';
+SELECT * FROM baton_check(true);
+SELECT end_item(:run, 'a', 0);
+SELECT name, state FROM task_list('r', '{ready,blocked}') ORDER BY task_id;
+SELECT workflow_resume(:run, 'here');
+SELECT item_index, state FROM task_items(:run, 'a');
+SELECT capacity, holders, waiters FROM baton.slot_usage WHERE slot_key = 'gpu';
+SELECT name, f.outcome, cardinality(f.dispatched) AS dispatched FROM task_acquire_lease('r', 'w', max_tasks => 2) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT * FROM work('q', n => 5);
+SELECT * FROM run(:run);
+-- Work is undone in a paused run as well: a task that fails is compensated at once, the run hears of it when it is resumed, and is undone then.
+SELECT queue_create('undo');
+SELECT run_id AS run FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "q", "with_items": "$.input", "compensate": {"queue": "undo"}}, {"name": "b", "queue": "q", "needs": ["a"]}]}', input => '[0, 1]') \gset
+SELECT r.outcome FROM task_acquire_lease('q', 'w', max_tasks => 2) l, task_register_compensation(l.task_id, l.lease_token, 'undo ' || l.item_index, 'undo') r;
+SELECT end_item(:run, 'a', 0);
+SELECT workflow_pause(:run, 'here');
+SELECT f.outcome FROM task_items(:run, 'a', 0, 1) i JOIN baton.leases l USING (task_id), task_finalize(l.task_id, l.lease_token, 'failed') f;
+SELECT * FROM run(:run);
+SELECT name, f.outcome FROM task_acquire_lease('undo', 'w', max_tasks => 5) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT item_index, state FROM task_items(:run, 'a');
+SELECT * FROM run(:run);
+SELECT count(*) FROM task_acquire_lease('undo', 'w');
+SELECT * FROM baton_check(true);
+SELECT workflow_resume(:run, 'here');
+SELECT * FROM run(:run);
+SELECT name, f.outcome FROM task_acquire_lease('undo', 'w', max_tasks => 5) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT workflow_pause(:run, 'too late');
+SELECT name, f.outcome FROM task_acquire_lease('undo', 'w', max_tasks => 5) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT * FROM run(:run);
+SELECT step, item_index, name, state FROM workflow_compensations(:run);
+SELECT * FROM baton_check(true);
+
 -- Misuse.
 SELECT workflow_pause(:run, 'on_error');
 SELECT workflow_pause(:run, NULL);

@@ -89,9 +89,21 @@ SELECT * FROM workflow_start('w', metadata => jsonb_build_object('x', repeat('x'
 SELECT * FROM workflow_start(definition => '{"steps": [{"name": "a", "qeue": "q"}]}');
 SELECT * FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "q"}, {"name": "b", "queue": "nowhere", "needs": ["a"]}]}');
 SELECT * FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "q", "slot_keys": ["no such key"]}]}');
+SELECT * FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "q", "compensate": {"queue": "nowhere"}}]}');
 SELECT workflow_define('nowhere', '{"steps": [{"name": "a", "queue": "nowhere"}]}');
 SELECT * FROM workflow_start('nowhere');
 SELECT count(*) - :runs AS runs FROM baton.run;
 SELECT count(*) - :workflows AS workflows FROM baton.workflow;
+
+-- A step with slot keys: its tasks take a slot of each, or wait; the key knows their queue and priority from the start.
+SELECT slot_set('gpu', 1);
+SELECT queue_create('with slots');
+SELECT run_id AS run FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "with slots", "with_items": "$.input", "slot_keys": ["gpu"]}, {"name": "b", "queue": "with slots", "priority": 3, "needs": ["a"], "slot_keys": ["gpu"]}]}', input => '[1, 2]') \gset
+SELECT name, item_index, state, slot_keys FROM task_list(run_id => :run) ORDER BY task_id;
+SELECT k.name, k.capacity, k.lanes = (1 << 9) | (1 << 12) AS lanes, ARRAY(SELECT q.name FROM baton.queue q WHERE q.queue_id = ANY (k.queue_ids)) AS queues FROM baton.slot_key k;
+SELECT f.outcome, cardinality(f.dispatched) AS dispatched FROM task_acquire_lease('with slots', 'w', max_tasks => 10) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT f.outcome, cardinality(f.dispatched) AS dispatched FROM task_acquire_lease('with slots', 'w', max_tasks => 10) l, task_finalize(l.task_id, l.lease_token, 'completed') f;
+SELECT name, item_index, state, slot_keys FROM task_list(run_id => :run) ORDER BY task_id;
+SELECT slot_key, capacity, holders, waiters FROM baton.slot_usage;
 
 SELECT * FROM baton_check(true);

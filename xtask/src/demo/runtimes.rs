@@ -96,7 +96,7 @@ impl Runtime {
         }
     }
 
-    /// The command that runs one of the examples: `worker`, `fold` or `workflow_worker`.
+    /// The command that runs one of the examples: `worker`, `fold`, `workflow_worker` or `saga_worker`.
     pub fn command(&self, example: &str) -> Command {
         let extension = match self.language {
             Language::Python => "py",

@@ -93,13 +93,25 @@ impl Crew {
         ttl: u32,
         hold: u32,
     ) -> Result<Hand> {
+        self.hire_holding_for(QUEUE, runtime, name, ttl, hold)
+    }
+
+    /// The same on this queue.
+    pub fn hire_holding_for(
+        &mut self,
+        queue: &str,
+        runtime: &Runtime,
+        name: &str,
+        ttl: u32,
+        hold: u32,
+    ) -> Result<Hand> {
         let (ttl, hold) = (ttl.to_string(), hold.to_string());
         let name = format!("{}-{name}", runtime.name());
         self.start(
             runtime,
             self.example,
             &name,
-            &[("QUEUE", QUEUE), ("TTL", &ttl), ("HOLD", &hold)],
+            &[("QUEUE", queue), ("TTL", &ttl), ("HOLD", &hold)],
         )
     }
 
