@@ -163,8 +163,9 @@ CREATE TABLE baton.task_done (
     finalized_at         timestamptz NOT NULL,
     last_seq             bigint NOT NULL,
     leased_seq           bigint,
-    -- Where it stood: its group and its counter went on from here.
+    -- Where it stood: its group, its slots and its counter, and whose work it undid, went on from here.
     step_id              bigint,
+    compensates          bigint,
     max_runtime          interval,
     -- The task whose end it tells of.
     on_final_of          bigint,
@@ -175,8 +176,10 @@ CREATE TABLE baton.task_done (
     lost_leases          int NOT NULL,
     state                smallint NOT NULL,
     shard                smallint,
+    compensable          boolean,
     -- The holder of lease_token ended it: its replay is answered as such.
     ended_by_lease       boolean NOT NULL,
+    slot_keys            bigint[],
     owner                text,
     reason               text,
     result               jsonb,

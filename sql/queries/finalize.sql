@@ -6,14 +6,11 @@ WITH ended AS (
     WHERE task_id = $1 AND lease_token = $2 AND ($7 IS NULL OR queue_id = ANY ($7)) AND ($3 IN (10, 14) OR registrations IS NULL)
     RETURNING task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, last_seq, leased_seq,
         queue_id, attempt, lost_leases, owner, step_id, max_runtime, shard, on_final_of, compensates, compensable, slot_keys
-), done AS (
-    INSERT INTO baton.task_done (task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, finalized_at, last_seq, leased_seq, queue_id, attempt, lost_leases, state, ended_by_lease, owner, reason, result, error, step_id, max_runtime, shard, on_final_of, on_final_task_id)
-    SELECT task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, baton._clock(), last_seq + 1, leased_seq,
-        queue_id, attempt, lost_leases, $3, true, owner, $6, $4, $5, step_id, max_runtime, shard, on_final_of,
-        (SELECT nextval('baton.id_seq') FROM baton.queue q
-         WHERE q.queue_id = ended.queue_id AND $3 = ANY (q.on_final_states) AND ended.on_final_of IS NULL)
-    FROM ended
-    RETURNING finalized_at, on_final_task_id
 )
-SELECT d.finalized_at, d.on_final_task_id, e.queue_id, e.step_id, e.shard, e.compensates, e.compensable, e.slot_keys
-FROM done d, ended e
+INSERT INTO baton.task_done (task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, finalized_at, last_seq, leased_seq, queue_id, attempt, lost_leases, state, ended_by_lease, owner, reason, result, error, step_id, max_runtime, shard, on_final_of, compensates, compensable, slot_keys, on_final_task_id)
+SELECT task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, baton._clock(), last_seq + 1, leased_seq,
+    queue_id, attempt, lost_leases, $3, true, owner, $6, $4, $5, step_id, max_runtime, shard, on_final_of, compensates, compensable, slot_keys,
+    (SELECT nextval('baton.id_seq') FROM baton.queue q
+     WHERE q.queue_id = ended.queue_id AND $3 = ANY (q.on_final_states) AND ended.on_final_of IS NULL)
+FROM ended
+RETURNING finalized_at, on_final_task_id, queue_id, step_id, shard, compensates, compensable, slot_keys

@@ -8,14 +8,11 @@ WITH picked AS MATERIALIZED (
     DELETE FROM baton.task_live l USING picked p WHERE l.task_id = p.task_id
     RETURNING l.task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, last_seq, leased_seq,
         queue_id, attempt, lost_leases, owner, step_id, max_runtime, shard, on_final_of, compensates, compensable, slot_keys
-), done AS (
-    INSERT INTO baton.task_done (task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, finalized_at, last_seq, leased_seq, queue_id, attempt, lost_leases, state, ended_by_lease, owner, reason, step_id, max_runtime, shard, on_final_of, on_final_task_id)
-    SELECT task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, baton._clock(), last_seq + 1, leased_seq,
-        queue_id, attempt, lost_leases, 12, false, owner, $2, step_id, max_runtime, shard, on_final_of,
-        (SELECT nextval('baton.id_seq') FROM baton.queue q
-         WHERE q.queue_id = ended.queue_id AND 12 = ANY (q.on_final_states) AND ended.on_final_of IS NULL)
-    FROM ended
-    RETURNING task_id, on_final_task_id
 )
-SELECT d.task_id, d.on_final_task_id, e.queue_id, e.step_id, e.shard, e.compensates, e.compensable, e.slot_keys
-FROM done d JOIN ended e USING (task_id)
+INSERT INTO baton.task_done (task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, finalized_at, last_seq, leased_seq, queue_id, attempt, lost_leases, state, ended_by_lease, owner, reason, step_id, max_runtime, shard, on_final_of, compensates, compensable, slot_keys, on_final_task_id)
+SELECT task_id, run_at, lease_token, leased_at, heartbeat_at, started_at, cancel_requested_at, baton._clock(), last_seq + 1, leased_seq,
+    queue_id, attempt, lost_leases, 12, false, owner, $2, step_id, max_runtime, shard, on_final_of, compensates, compensable, slot_keys,
+    (SELECT nextval('baton.id_seq') FROM baton.queue q
+     WHERE q.queue_id = ended.queue_id AND 12 = ANY (q.on_final_states) AND ended.on_final_of IS NULL)
+FROM ended
+RETURNING task_id, on_final_task_id, queue_id, step_id, shard, compensates, compensable, slot_keys

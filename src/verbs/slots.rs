@@ -135,8 +135,7 @@ pub fn release(session: &Session, leaving: &[Leaving]) -> Freed {
         return freed;
     }
     xact::force_id();
-    // Steps' keys, which are greater, before runs': in those stand who needs both.
-    // Where somebody was in line the last time, somebody will be: then nothing stays free, and nobody needs to be kept off.
+    // Where somebody was in line the last time, somebody will be: then nothing stays free, and nobody needs to be seen.
     let mut sure: BTreeMap<i64, bool> = BTreeMap::new();
     for slot_key in keys.keys() {
         if !slot::was_waited_for(*slot_key) {
@@ -144,6 +143,7 @@ pub fn release(session: &Session, leaving: &[Leaving]) -> Freed {
         }
     }
     let holders = leaving.iter().map(|task| task.task_id).collect();
+    // Steps' keys, which are greater, before runs': in those stand the tasks that need both.
     let released = slot::release(session, holders, keys.keys().rev().copied().collect());
     let looked_at = released
         .iter()

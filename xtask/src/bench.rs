@@ -11,6 +11,7 @@ use std::time::Duration;
 
 const CLIENTS: &str = "8";
 const ROUNDS: usize = 3;
+const PARTS: [&str; 5] = ["lifecycle", "wide", "width", "slots", "buffers"];
 
 struct Bench {
     pg: Pg,
@@ -35,13 +36,26 @@ pub fn run(args: &[String]) -> Result<()> {
         "{} clients, fsync on, medians of {ROUNDS} interleaved rounds of {seconds} s\n",
         CLIENTS
     );
-    bench.lifecycle(seconds)?;
-    bench.held_snapshot(held)?;
-    bench.wide_steps(if quick { 4_000 } else { 16_000 })?;
-    bench.width(if quick { 2_000 } else { 10_000 })?;
-    bench.slots(seconds)?;
-    bench.waiters()?;
-    bench.buffers()?;
+    // Parts by their names, or all of them.
+    let named = args.iter().any(|arg| PARTS.contains(&arg.as_str()));
+    for part in PARTS {
+        if named && !args.iter().any(|arg| arg == part) {
+            continue;
+        }
+        match part {
+            "lifecycle" => {
+                bench.lifecycle(seconds)?;
+                bench.held_snapshot(held)?;
+            }
+            "wide" => bench.wide_steps(if quick { 4_000 } else { 16_000 })?,
+            "width" => bench.width(if quick { 2_000 } else { 10_000 })?,
+            "slots" => {
+                bench.slots(seconds)?;
+                bench.waiters()?;
+            }
+            _ => bench.buffers()?,
+        }
+    }
     Ok(())
 }
 
@@ -244,8 +258,8 @@ impl Bench {
         let clients: usize = CLIENTS.parse()?;
         let begun = std::time::Instant::now();
         let mut ended = 0;
-        // An acquire may come up empty beside others: the rest once more.
-        for _ in 0..3 {
+        // An acquire may come up empty beside others, and in a line for few slots often does: the rest once more.
+        for _ in 0..20 {
             let each = (items - ended).div_ceil(clients).to_string();
             self.pgbench(db, "work_off.pgb", CLIENTS, &["-t", &each])?;
             let done = "SELECT count(*) FROM baton.task_done WHERE state = 10";
