@@ -2,6 +2,7 @@
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use std::ffi::CStr;
 
 /// The one error type of the verbs; the message is lower case, without a full stop, and names the
 /// object; detail and hint are sentences.
@@ -118,6 +119,26 @@ impl Misuse {
             "could not serialize access due to concurrent update",
         )
         .hint("The transaction might succeed if retried.")
+    }
+
+    /// 23514: a row that a CHECK constraint of a table does not allow.
+    pub fn check_violated(table: &CStr, constraint: &str) -> Misuse {
+        let table = table.to_string_lossy();
+        Misuse::new(
+            PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
+            format!(
+                "new row of table \"baton.{table}\" violates check constraint \"{constraint}\""
+            ),
+        )
+    }
+
+    /// 23502: a row without a value that a table needs.
+    pub fn not_null_violated(table: &CStr, column: &str) -> Misuse {
+        let table = table.to_string_lossy();
+        Misuse::new(
+            PgSqlErrorCode::ERRCODE_NOT_NULL_VIOLATION,
+            format!("new row of table \"baton.{table}\" has no value in column \"{column}\""),
+        )
     }
 
     /// 42704: no such role.

@@ -7,5 +7,6 @@ pub mod roles;
 pub mod session;
 pub mod settings;
 pub mod statement;
+pub mod table;
 mod trigger;
 pub mod xact;

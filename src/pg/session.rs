@@ -7,7 +7,7 @@ use std::cell::{Cell, OnceCell};
 use std::ffi::CStr;
 use std::rc::Rc;
 
-/// One call of one function, acting as the extension's owner, connected to SPI. When it is dropped
+/// One call of one function, acting as the extension's owner, connected to SPI from its first statement on. When it is dropped
 /// the caller's role and settings are back; if the call fails, the server itself restores them with
 /// the (sub)transaction.
 pub struct Session {
@@ -15,7 +15,8 @@ pub struct Session {
     security_context: i32,
     caller_context: pg_sys::MemoryContext,
     queues: OnceCell<Option<Rc<QueueIds>>>,
-    _settings: GucNest,
+    /// Set while it is connected to SPI.
+    settings: OnceCell<GucNest>,
 }
 
 impl Session {
@@ -42,24 +43,34 @@ impl Session {
                 owner(),
                 security_context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32,
             );
-            // A plain SECURITY DEFINER … SET search_path without pg_temp last was hijacked by a
-            // temporary table.
-            let settings = GucNest::open();
-            settings.set(c"search_path", c"pg_catalog, pg_temp");
-            // force_custom_plan would win over the kept, generic plans.
-            if pg_sys::plan_cache_mode != pg_sys::PlanCacheMode::PLAN_CACHE_MODE_AUTO as i32 {
-                settings.set(c"plan_cache_mode", c"auto");
-            }
-            assert_eq!(pg_sys::SPI_connect(), pg_sys::SPI_OK_CONNECT as i32);
             OPEN.set(OPEN.get() + 1);
             Session {
                 caller: Role(caller),
                 security_context,
                 caller_context,
                 queues: OnceCell::new(),
-                _settings: settings,
+                settings: OnceCell::new(),
             }
         }
+    }
+
+    /// Makes ready for statements, once: calls that need none are spared this.
+    pub(super) fn connect(&self) {
+        self.settings.get_or_init(|| {
+            // A plain SECURITY DEFINER … SET search_path without pg_temp last was hijacked by a
+            // temporary table.
+            let settings = GucNest::open();
+            settings.set(c"search_path", c"pg_catalog, pg_temp");
+            // SAFETY: reads a server variable; a plain server call.
+            unsafe {
+                // force_custom_plan would win over the kept, generic plans.
+                if pg_sys::plan_cache_mode != pg_sys::PlanCacheMode::PLAN_CACHE_MODE_AUTO as i32 {
+                    settings.set(c"plan_cache_mode", c"auto");
+                }
+                assert_eq!(pg_sys::SPI_connect(), pg_sys::SPI_OK_CONNECT as i32);
+            }
+            settings
+        });
     }
 
     /// The role that called: the effective one.
@@ -98,7 +109,9 @@ impl Drop for Session {
         if !std::thread::panicking() {
             // SAFETY: undoes what `open` did; the settings follow when the nest is dropped.
             unsafe {
-                pg_sys::SPI_finish();
+                if self.settings.get().is_some() {
+                    pg_sys::SPI_finish();
+                }
                 pg_sys::SetUserIdAndSecContext(self.caller.0, self.security_context);
             }
         }

@@ -235,6 +235,7 @@ impl Statement {
         read_only: bool,
         latest: bool,
     ) -> Rows<'s> {
+        session.connect();
         let mut values: Vec<pg_sys::Datum> = args
             .iter()
             .map(|arg| arg.datum.unwrap_or(pg_sys::Datum::null()))
@@ -314,7 +315,8 @@ pub enum Grant {
 
 /// Grants a role a privilege on some objects (as they stand in a GRANT), or takes it back: the only SQL that is
 /// made up rather than written down, because a GRANT takes no parameters.
-pub fn change_grant(_session: &Session, grant: Grant, privilege: &str, objects: &str, role: &str) {
+pub fn change_grant(session: &Session, grant: Grant, privilege: &str, objects: &str, role: &str) {
+    session.connect();
     let (verb, to, end) = match grant {
         Grant::To => ("GRANT", "TO", ""),
         // Also from whom the role has passed it on to.
@@ -413,6 +415,7 @@ plain_column!(
     Instant,
     Interval,
     Vec<i16>,
+    Vec<i32>,
     Vec<i64>,
     Vec<String>
 );

@@ -2,18 +2,20 @@
 
 use crate::model::ending::{Lease, OnLost};
 use crate::model::run::RunState;
+use crate::model::saga;
 use crate::model::state::State;
 use crate::pg::datum::{Instant, Jsonb};
 use crate::pg::session::Session;
 use crate::pg::statement::Row;
+use crate::pg::table::{self, Changed, Columns, Key, Moment, Strength, Table};
+use crate::pg::xact;
 use crate::statements;
 use crate::store::floors::{self, Line};
+use crate::store::tables::{Done, Live, Queue, Run, Task};
 use crate::store::task::state;
 use pgrx::datum::Interval;
 
 statements! {
-    CLAIM = "claim.sql",
-    READY_LINE = "ready_line.sql",
     LEASE = "lease.sql",
     LOCK_BY_ID = "lock_by_id.sql",
     LOCK_OWNER = "lock_owner.sql",
@@ -26,9 +28,7 @@ statements! {
     MAKE_WAITING = "make_waiting.sql",
     UNLEASE = "unlease.sql",
     START = "start.sql",
-    HEARTBEAT = "heartbeat.sql",
     REQUIRE_LEASE = "require_lease.sql",
-    FINALIZE = "finalize.sql",
     END_TASK = "end_task.sql",
     END_LEASE = "end_lease.sql",
     SETTLED = "settled.sql",
@@ -83,7 +83,25 @@ fn run_state(row: &mut Row) -> Option<RunState> {
     code.map(|code| RunState::from_code(code).expect("the table holds known states only"))
 }
 
-/// Leases up to `max` ready tasks of a lane, in the order of their places.
+impl Taker<'_> {
+    /// When a lease that begins now runs out; `max_runtime` is the task's own.
+    fn expiry(&self, now: Instant, max_runtime: Option<Interval>) -> Instant {
+        let longest = max_runtime.or(self.max_runtime);
+        let ttl = longest.map_or(micros(self.ttl), |longest| {
+            micros(longest).min(micros(self.ttl))
+        });
+        Instant(now.0 + ttl)
+    }
+}
+
+/// The intervals that are stored are in microseconds (`args::interval`).
+fn micros(interval: Interval) -> i64 {
+    interval.as_micros() as i64
+}
+
+type LiveRow = table::Row<Live>;
+
+/// Leases up to `max` ready tasks of a lane, in the order of their places. Locks them FOR UPDATE, passing by what others hold.
 pub fn claim(
     session: &Session,
     queue_id: i32,
@@ -92,33 +110,99 @@ pub fn claim(
     taker: &Taker,
 ) -> Vec<Leased> {
     let scan = floors::scan(Line::Ready { queue_id, priority });
-    let args = [
-        queue_id.into(),
-        priority.into(),
-        scan.start().into(),
-        i64::from(max).into(),
-        taker.owner.into(),
-        taker.ttl.into(),
-        taker.max_runtime.into(),
-    ];
-    let mut line = None;
-    let mut tasks = CLAIM.with(|s| {
-        s.write(session, &args).all(|row| {
-            line = Some((row.get(), row.get()));
-            let task_id = row.get();
-            leased(task_id, row)
-        })
-    });
-    // Nothing was claimed: the floor still learns how far the line is empty, or locked.
-    let (first, drawn) = line.unwrap_or_else(|| {
-        let args = [queue_id.into(), priority.into(), scan.start().into()];
-        READY_LINE
-            .with(|s| s.write(session, &args).first(|row| (row.get(), row.get())))
-            .expect("one row")
-    });
-    scan.end(first, drawn);
-    tasks.sort_by_key(|task| task.ready_seq);
+    let live = Live::write();
+    let mut tasks = Vec::new();
+    let mut first;
+    loop {
+        let moment = Moment::now();
+        let keys = [
+            Key::is(queue_id),
+            Key::is(priority),
+            Key::after(scan.start()),
+        ];
+        let mut line = live.scan(&moment, "task_live_ready", keys);
+        let mut moved = false;
+        first = None;
+        while tasks.len() < max as usize
+            && let Some(task) = line.next()
+        {
+            first.get_or_insert_with(|| task.get(session, Live::ready_seq));
+            match grant(session, &live, &moment, task, taker) {
+                Ok(leased) => tasks.push(leased),
+                Err(Changed::Moved) => moved = true,
+                Err(_) => {}
+            }
+        }
+        // What has changed since this look began is ready still, perhaps.
+        if !moved || tasks.len() == max as usize {
+            break;
+        }
+    }
+    // Also if nothing was claimed: the floor learns how far the line is empty, or held by others.
+    scan.end(first, table::last_value(c"ready_seq"));
     tasks
+}
+
+/// Leases one task as this moment sees it, unless somebody else is at it, or has been since.
+fn grant(
+    session: &Session,
+    live: &Table<Live>,
+    moment: &Moment,
+    task: &LiveRow,
+    taker: &Taker,
+) -> Result<Leased, Changed> {
+    match live.lock_seen(moment, task, Strength::Update) {
+        Changed::Done => {}
+        not => return Err(not),
+    }
+    // Read and drawn under the lock: nobody can have had a later time, or a greater token.
+    let now = Instant(xact::clock());
+    let lease_token = table::next_value(c"token_seq");
+    let lease_expires_at = taker.expiry(now, task.get(session, Live::max_runtime));
+    let attempt = task.get::<i32>(session, Live::attempt) + 1;
+    let seq = task.get::<i64>(session, Live::last_seq) + 1;
+    let mut leased = live.next_version(task);
+    leased
+        .set(Live::state, State::Running.code())
+        .set(Live::lease_token, lease_token)
+        .set(Live::owner, taker.owner)
+        .set(Live::leased_at, now)
+        .set(Live::lease_expires_at, lease_expires_at)
+        .set(Live::check_at, lease_expires_at)
+        .set(Live::heartbeat_at, None::<Instant>)
+        .set(Live::started_at, None::<Instant>)
+        .set(Live::attempt, attempt)
+        .set(Live::last_seq, seq)
+        .set(Live::leased_seq, seq);
+    let changed = live.update(moment, task, leased);
+    assert!(changed == Changed::Done, "the task is locked");
+    let task_id = task.get(session, Live::task_id);
+    let asked = Task::read()
+        .find(moment, "task_pkey", [Key::is::<i64>(task_id)])
+        .expect("a live task was asked for");
+    let run_id = asked.get(session, Task::run_id);
+    Ok(Leased {
+        task_id,
+        ready_seq: task.get(session, Live::ready_seq),
+        lease_token,
+        lease_expires_at,
+        attempt,
+        lost_leases: task.get(session, Live::lost_leases),
+        name: asked.get(session, Task::name),
+        key: asked.get(session, Task::key),
+        payload: asked.get(session, Task::payload),
+        run_id,
+        item_index: asked.get(session, Task::item_index),
+        metadata: asked.get(session, Task::metadata),
+        run: run_id.map(|run_id| state_of_run(session, moment, run_id)),
+    })
+}
+
+fn state_of_run(session: &Session, moment: &Moment, run_id: i64) -> RunState {
+    let run = Run::read()
+        .find(moment, "run_pkey", [Key::is(run_id)])
+        .expect("a task's run is there");
+    RunState::from_code(run.get(session, Run::state)).expect("the table holds known states only")
 }
 
 /// Leases these tasks, ready and locked by this transaction.
@@ -372,26 +456,65 @@ pub struct Beat {
     pub cancel_requested: bool,
 }
 
+/// Extends a live lease, never backward and never beyond the step's or the queue's max_runtime; `None`: the token is not current. Locks the task FOR
+/// NO KEY UPDATE, and reads the clock once it is held: it may have run out meanwhile.
 pub fn heartbeat(
     session: &Session,
     task_id: i64,
     token: i64,
     ttl: Option<Interval>,
 ) -> Option<Beat> {
-    let args = [
-        task_id.into(),
-        token.into(),
-        ttl.into(),
-        session.queues().into(),
-    ];
-    HEARTBEAT.with(|s| {
-        s.write(session, &args).first(|row| Beat {
-            live: row.get(),
-            extended: row.get(),
-            lease_expires_at: row.get(),
-            cancel_requested: row.get(),
-        })
-    })
+    let moment = Moment::now();
+    let live = Live::write();
+    let current = |task: &LiveRow| is_held_by(session, task, token);
+    let seen = find(&live, &moment, task_id).filter(current)?;
+    let newest = live.lock(&moment, &seen, Strength::NoKeyUpdate, true);
+    let task = newest.filter(current)?;
+    let queue = queue_of(session, &moment, &task);
+    let now = Instant(xact::clock());
+    let expires: Instant = task.get(session, Live::lease_expires_at);
+    let ttl = ttl.unwrap_or_else(|| queue.get(session, Queue::lease_ttl));
+    let own: Option<Interval> = task.get(session, Live::max_runtime);
+    let longest = own.or_else(|| queue.get(session, Queue::max_runtime));
+    let mut extended = Instant(now.0 + micros(ttl));
+    if let Some(longest) = longest {
+        let leased: Instant = task.get(session, Live::leased_at);
+        extended = extended.min(Instant(leased.0 + micros(longest)));
+    }
+    let cancel_requested: Option<Instant> = task.get(session, Live::cancel_requested_at);
+    let mut beat = Beat {
+        live: expires > now,
+        extended: expires > now && extended > expires,
+        lease_expires_at: expires,
+        cancel_requested: cancel_requested.is_some(),
+    };
+    if beat.extended {
+        beat.lease_expires_at = extended;
+        let mut later = live.next_version(&task);
+        later
+            .set(Live::lease_expires_at, extended)
+            .set(Live::heartbeat_at, now);
+        let changed = live.update(&moment, &task, later);
+        assert!(changed == Changed::Done, "the task is locked");
+    }
+    Some(beat)
+}
+
+pub fn find(live: &Table<Live>, moment: &Moment, task_id: i64) -> Option<LiveRow> {
+    live.find(moment, "task_live_pkey", [Key::is(task_id)])
+}
+
+/// Whether the token is the current one, of a task that the caller may touch.
+pub fn is_held_by(session: &Session, task: &LiveRow, token: i64) -> bool {
+    task.get::<Option<i64>>(session, Live::lease_token) == Some(token)
+        && session.may_touch(task.get(session, Live::queue_id))
+}
+
+fn queue_of(session: &Session, moment: &Moment, task: &LiveRow) -> table::Row<Queue> {
+    let queue_id: i32 = task.get(session, Live::queue_id);
+    Queue::read()
+        .find(moment, "queue_pkey", [Key::is(queue_id)])
+        .expect("a queue's row is never removed")
 }
 
 /// Whether the lease is unexpired; `None`: the token is not current.
@@ -429,24 +552,86 @@ pub struct Finalized {
     pub on_final_task_id: Option<i64>,
 }
 
-/// Ends the task if the token is current; not one whose work must be undone first.
+/// Ends the task if the token is current: the live row goes, the done row comes, and it is the final event. Not one that failed or was
+/// cancelled with compensations registered: its work is undone first. Locks the task as DELETE does (FOR UPDATE).
 pub fn finalize(session: &Session, task_id: i64, token: i64, report: &Report) -> Option<Finalized> {
-    let args = [
-        task_id.into(),
-        token.into(),
-        report.state.code().into(),
-        report.result.into(),
-        report.error.into(),
-        report.reason.map(str::to_owned).into(),
-        session.queues().into(),
-    ];
-    FINALIZE.with(|s| {
-        s.write(session, &args).first(|row| Finalized {
-            finalized_at: row.get(),
-            on_final_task_id: row.get(),
-            place: Place::read(row),
-        })
+    let moment = Moment::now();
+    let live = Live::write();
+    let mut task = find(&live, &moment, task_id)?;
+    loop {
+        let registered = task
+            .get::<Option<i32>>(session, Live::registrations)
+            .is_some();
+        if !is_held_by(session, &task, token) || registered && saga::is_undone(report.state, true) {
+            return None;
+        }
+        match live.delete(&moment, &task) {
+            Changed::Done => break,
+            Changed::Gone => return None,
+            Changed::Moved | Changed::Busy => {
+                task = live.lock(&moment, &task, Strength::Update, true)?
+            }
+        }
+    }
+    let finalized_at = Instant(xact::clock());
+    let on_final_task_id =
+        tells_of(session, &moment, &task, report.state).then(|| table::next_value(c"id_seq"));
+    let done = Done::write();
+    let mut end = done.new_row();
+    end.set(Done::task_id, task_id)
+        .copy(Done::run_at, &task, Live::run_at)
+        .set(Done::lease_token, token)
+        .copy(Done::leased_at, &task, Live::leased_at)
+        .copy(Done::heartbeat_at, &task, Live::heartbeat_at)
+        .copy(Done::started_at, &task, Live::started_at)
+        .copy(Done::cancel_requested_at, &task, Live::cancel_requested_at)
+        .set(Done::finalized_at, finalized_at)
+        .set(Done::last_seq, task.get::<i64>(session, Live::last_seq) + 1)
+        .copy(Done::leased_seq, &task, Live::leased_seq)
+        .copy(Done::step_id, &task, Live::step_id)
+        .copy(Done::compensates, &task, Live::compensates)
+        .copy(Done::max_runtime, &task, Live::max_runtime)
+        .copy(Done::on_final_of, &task, Live::on_final_of)
+        .set(Done::on_final_task_id, on_final_task_id)
+        .copy(Done::queue_id, &task, Live::queue_id)
+        .copy(Done::attempt, &task, Live::attempt)
+        .copy(Done::lost_leases, &task, Live::lost_leases)
+        .set(Done::state, report.state.code())
+        .copy(Done::shard, &task, Live::shard)
+        .copy(Done::compensable, &task, Live::compensable)
+        .set(Done::ended_by_lease, true)
+        .copy(Done::slot_keys, &task, Live::slot_keys)
+        .copy(Done::owner, &task, Live::owner)
+        .set(Done::reason, report.reason)
+        .set(Done::result, report.result)
+        .set(Done::error, report.error);
+    done.insert(end);
+    Some(Finalized {
+        finalized_at,
+        on_final_task_id,
+        place: Place {
+            queue_id: task.get(session, Live::queue_id),
+            step_id: task.get(session, Live::step_id),
+            shard: task.get(session, Live::shard),
+            compensates: task.get(session, Live::compensates),
+            compensable: task
+                .get::<Option<bool>>(session, Live::compensable)
+                .unwrap_or(false),
+            slot_keys: task
+                .get::<Option<Vec<i64>>>(session, Live::slot_keys)
+                .unwrap_or_default(),
+        },
     })
+}
+
+/// Whether its queue tells of such an end of this task.
+fn tells_of(session: &Session, moment: &Moment, task: &LiveRow, state: State) -> bool {
+    let told: Option<Vec<i16>> =
+        queue_of(session, moment, task).get(session, Queue::on_final_states);
+    told.is_some_and(|states| states.contains(&state.code()))
+        && task
+            .get::<Option<i64>>(session, Live::on_final_of)
+            .is_none()
 }
 
 /// Ends a task that this transaction has locked; returns the id drawn for the task that tells of it.

@@ -12,6 +12,7 @@ pub mod redrive;
 pub mod run;
 pub mod slot;
 pub mod step;
+pub mod tables;
 pub mod tape;
 pub mod task;
 pub mod workflow;

@@ -3,8 +3,11 @@
 use crate::pg::datum::Instant;
 use crate::pg::session::Session;
 use crate::pg::statement::{Arg, Row};
+use crate::pg::table::{Columns, Key, Moment};
+use crate::pg::xact;
 use crate::statements;
 use crate::store::floors::Scan;
+use crate::store::tables::{self, Due, Live, StepBatch};
 use pgrx::datum::Interval;
 
 statements! {
@@ -20,7 +23,6 @@ statements! {
     INSERT = "queue_insert.sql",
     UPDATE = "queue_update.sql",
     OPEN_LANE = "queue_open_lane.sql",
-    ACQUIRE_OPEN = "acquire_open.sql",
 }
 
 /// A queue, and what a new task takes from it.
@@ -231,34 +233,49 @@ pub fn open_lane(session: &Session, queue_id: i32, priority: i16) {
     OPEN_LANE.with(|s| drop(s.write(session, &[queue_id.into(), lane(priority).into()])));
 }
 
-/// Looks at a queue that the caller may touch, with the scans of its overdue leases and scheduled tasks.
+/// Looks at a queue that the caller may touch, with the scans of its overdue leases and scheduled tasks: what is due in it, whether others
+/// left work, and whether items are to become tasks. Takes no lock.
 pub fn open(session: &Session, name: &str, overdue: Scan, scheduled: Scan) -> Option<Open> {
-    let args = [
-        name.into(),
-        overdue.start_time().into(),
-        scheduled.start_time().into(),
-        session.queues().into(),
-    ];
-    ACQUIRE_OPEN.with(|s| {
-        s.write(session, &args).first(|row| {
-            let (queue_id, lanes, lease_ttl, max_runtime) =
-                (row.get(), row.get(), row.get(), row.get());
-            let now: Instant = row.get();
-            let first_overdue: Option<Instant> = row.get();
-            let first_scheduled: Option<Instant> = row.get();
-            overdue.end(first_overdue.map(|at| at.0), now.0);
-            scheduled.end(first_scheduled.map(|at| at.0), now.0);
-            Open {
-                queue_id,
-                lanes,
-                lease_ttl,
-                max_runtime,
-                overdue: first_overdue.is_some(),
-                scheduled: first_scheduled.is_some(),
-                due: row.get(),
-                paused: row.get(),
-                batches: row.get(),
-            }
-        })
+    let moment = Moment::now();
+    let queue = tables::Queue::read().find(&moment, "queue_name_key", [Key::is(name)])?;
+    let queue_id = queue.get(session, tables::Queue::queue_id);
+    if queue
+        .get::<Option<Instant>>(session, tables::Queue::dropped_at)
+        .is_some()
+        || !session.may_touch(queue_id)
+    {
+        return None;
+    }
+    let now = xact::clock();
+    let live = Live::write();
+    let is_due = |index: &str, scan: Scan, column: Live| {
+        // Dead entries of what was to be looked at later are not stepped over.
+        let keys = [
+            Key::is(queue_id),
+            Key::after(scan.start_time()),
+            Key::until(Instant(now)),
+        ];
+        let first: Option<Instant> = live
+            .find(&moment, index, keys)
+            .map(|task| task.get(session, column));
+        scan.end(first.map(|at| at.0), now);
+        first.is_some()
+    };
+    Some(Open {
+        queue_id,
+        lanes: queue.get(session, tables::Queue::lanes),
+        lease_ttl: queue.get(session, tables::Queue::lease_ttl),
+        max_runtime: queue.get(session, tables::Queue::max_runtime),
+        overdue: is_due("task_live_overdue", overdue, Live::check_at),
+        scheduled: is_due("task_live_scheduled", scheduled, Live::run_at),
+        due: Due::read()
+            .find(&moment, "due_queue", [Key::is(queue_id)])
+            .is_some(),
+        paused: queue
+            .get::<Option<Instant>>(session, tables::Queue::paused_at)
+            .is_some(),
+        batches: StepBatch::read()
+            .find(&moment, "step_batch_queue", [Key::is(queue_id)])
+            .is_some(),
     })
 }

@@ -1,10 +1,15 @@
 //! Slots: rows held by tasks, or free.
 
+use crate::model::limits;
+use crate::model::state::State;
+use crate::pg::datum::Instant;
 use crate::pg::session::Session;
+use crate::pg::table::{self, Changed, Columns, Key as Is, Moment, Strength, Table};
 use crate::pg::xact;
 use crate::statements;
 use crate::store::floors::{self, Line, Scan};
 use crate::store::queue;
+use crate::store::tables::{Live, Slot, SlotKey};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,11 +17,7 @@ statements! {
     INSERT = "slots_insert.sql",
     FIND = "slot_keys_find.sql",
     USE = "slot_keys_use.sql",
-    READ = "slot_key_read.sql",
-    TAKE = "slot_take.sql",
-    RELEASE = "slots_release.sql",
     FREE = "slots_free.sql",
-    FILL = "slot_fill.sql",
     LOOK = "slot_look.sql",
     KEY_LOCK = "slot_key_lock.sql",
     DRAIN = "slots_drain.sql",
@@ -70,14 +71,44 @@ pub fn find(
     found
 }
 
-/// A scan of the free slots of a key, where a guess is good enough.
-pub fn free_scan(slot_key: i64) -> Scan {
-    floors::scan(Line::Free { slot_key })
-}
-
 /// What the keys of these names were, when this backend last looked: a guess, which is compared.
 pub fn known(names: &[String]) -> Option<Vec<i64>> {
     IDS.with_borrow(|ids| names.iter().map(|name| ids.get(name).copied()).collect())
+}
+
+/// Whether these are the keys of these names, and know the queue and the priorities (a bit each).
+pub fn are_known(
+    session: &Session,
+    slot_keys: &[i64],
+    names: &[String],
+    queue_id: i32,
+    lanes: i32,
+) -> bool {
+    let moment = Moment::now();
+    let keys = SlotKey::read();
+    slot_keys.iter().zip(names).all(|(slot_key, name)| {
+        key_row(&keys, &moment, *slot_key).is_some_and(|key| {
+            key.get::<Option<String>>(session, SlotKey::name).as_ref() == Some(name)
+                && key.get::<i32>(session, SlotKey::lanes) & lanes == lanes
+                && key
+                    .get::<Vec<i32>>(session, SlotKey::queue_ids)
+                    .contains(&queue_id)
+        })
+    })
+}
+
+fn key_row(keys: &Table<SlotKey>, moment: &Moment, slot_key: i64) -> Option<table::Row<SlotKey>> {
+    keys.find(moment, "slot_key_pkey", [Is::is(slot_key)])
+}
+
+fn key(session: &Session, row: &table::Row<SlotKey>) -> Key {
+    let slots: i32 = row.get(session, SlotKey::slots);
+    let name: Option<String> = row.get(session, SlotKey::name);
+    Key {
+        lanes: row.get(session, SlotKey::lanes),
+        drains: slots > row.get(session, SlotKey::capacity),
+        named: name.is_some(),
+    }
 }
 
 /// Notes that tasks of this queue and of these priorities (a bit each) use the keys.
@@ -97,13 +128,8 @@ pub struct Key {
 }
 
 pub fn read(session: &Session, slot_key: i64) -> Option<Key> {
-    READ.with(|s| {
-        s.write(session, &[slot_key.into()]).first(|row| Key {
-            lanes: row.get(),
-            drains: row.get(),
-            named: row.get(),
-        })
-    })
+    let moment = Moment::now();
+    key_row(&SlotKey::read(), &moment, slot_key).map(|row| key(session, &row))
 }
 
 /// The key of which no slot was taken, by its place among those asked for; whether a free one was seen, that others hold.
@@ -112,43 +138,112 @@ pub struct Missing {
     pub seen: bool,
 }
 
-/// Takes a free slot of each key for a task: all or none. Unless `sure`, a guess where free ones begin is good enough.
+/// Takes a free slot of each key for a task: all or none (never of a key that drains: it may have more than it should). Unless `sure`, a
+/// guess where free ones begin is good enough. Locks the slots FOR UPDATE, passing by what others hold.
 pub fn take(session: &Session, task_id: i64, slot_keys: &[i64], sure: bool) -> Result<(), Missing> {
-    let scans: Vec<Scan> = slot_keys
-        .iter()
-        .map(|slot_key| {
-            let line = Line::Free {
-                slot_key: *slot_key,
-            };
-            if sure {
-                floors::sure_scan(line)
-            } else {
-                floors::scan(line)
-            }
+    let begin = if sure {
+        floors::sure_scan
+    } else {
+        floors::scan
+    };
+    let free = |slot_key: &i64| {
+        begin(Line::Free {
+            slot_key: *slot_key,
         })
-        .collect();
-    let floors: Vec<i64> = scans.iter().map(Scan::start).collect();
-    let args = [task_id.into(), slot_keys.to_vec().into(), floors.into()];
-    let found: Vec<(Option<i64>, i64, bool, bool)> = TAKE.with(|s| {
-        s.write(session, &args)
-            .all(|row| (row.get(), row.get(), row.get(), row.get()))
-    });
-    let all = found.iter().all(|(_, _, found, _)| *found);
-    let some = found.iter().any(|(_, _, _, taken)| *taken);
-    let mut missing = None;
-    for (key, (scan, (first, drawn, found, taken))) in scans.into_iter().zip(found).enumerate() {
-        scan.end(first, drawn);
-        // (All were found, and others took and freed one again meanwhile: that one is missing.)
-        let missed = if all { !taken } else { !found };
-        if missed && missing.is_none() {
-            let seen = first.is_some();
-            missing = Some(Missing { key, seen });
+    };
+    let scans: Vec<Scan> = slot_keys.iter().map(free).collect();
+    let moment = Moment::now();
+    let (keys, slots) = (SlotKey::read(), Slot::write());
+    let mut found = Vec::new();
+    for (i, (slot_key, scan)) in slot_keys.iter().zip(scans).enumerate() {
+        let mut line = free_line(&slots, &moment, *slot_key, &scan);
+        let drains = key_row(&keys, &moment, *slot_key).is_none_or(|row| key(session, &row).drains);
+        let slot = if drains {
+            line.peek(session);
+            None
+        } else {
+            line.next(session)
+        };
+        scan.end(line.first, table::last_value(c"ready_seq"));
+        match slot {
+            Some(slot) => found.push(slot),
+            None => {
+                let seen = line.first.is_some();
+                return Err(Missing { key: i, seen });
+            }
         }
     }
-    if missing.is_some() && some {
-        free(session, task_id, slot_keys.to_vec());
+    for slot in &found {
+        hold(&slots, &moment, slot, task_id);
     }
-    missing.map_or(Ok(()), Err)
+    Ok(())
+}
+
+type SlotRow = table::Row<Slot>;
+
+/// The free slots of a key, under way.
+struct FreeLine<'t> {
+    slots: &'t Table<Slot>,
+    moment: &'t Moment,
+    scan: table::Scan<'t, Slot>,
+    /// The first visible place, locked by others or not.
+    first: Option<i64>,
+    /// How many are visible up to here.
+    seen: usize,
+}
+
+fn free_line<'t>(
+    slots: &'t Table<Slot>,
+    moment: &'t Moment,
+    slot_key: i64,
+    scan: &Scan,
+) -> FreeLine<'t> {
+    let keys = [Is::is(slot_key), Is::after(scan.start())];
+    FreeLine {
+        slots,
+        moment,
+        scan: slots.scan(moment, "slot_free", keys),
+        first: None,
+        seen: 0,
+    }
+}
+
+impl FreeLine<'_> {
+    /// The next one that is free still, locked by this transaction now.
+    fn next(&mut self, session: &Session) -> Option<SlotRow> {
+        while let Some(slot) = self.scan.next() {
+            self.seen += 1;
+            self.first
+                .get_or_insert_with(|| slot.get(session, Slot::free_seq));
+            let newest = self.slots.lock(self.moment, slot, Strength::Update, false);
+            // Others may have taken it meanwhile, and freed it again.
+            let free = |slot: &SlotRow| slot.get::<Option<i64>>(session, Slot::holder).is_none();
+            if let Some(slot) = newest.filter(free) {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// Whether there is a next one, locked by others or not.
+    fn peek(&mut self, session: &Session) -> bool {
+        let next = self.scan.next();
+        if let Some(slot) = next {
+            self.seen += 1;
+            self.first
+                .get_or_insert_with(|| slot.get(session, Slot::free_seq));
+        }
+        next.is_some()
+    }
+}
+
+/// Gives a slot that this transaction has locked to a task.
+fn hold(slots: &Table<Slot>, moment: &Moment, slot: &SlotRow, task_id: i64) {
+    let mut held = slots.next_version(slot);
+    held.set(Slot::holder, task_id)
+        .set(Slot::free_seq, None::<i64>);
+    let changed = slots.update(moment, slot, held);
+    assert!(changed == Changed::Done, "the slot is locked");
 }
 
 /// Frees slots of a task.
@@ -164,56 +259,57 @@ pub struct Released {
     pub waited_for: bool,
 }
 
-/// Frees all slots that these tasks hold, of these keys.
+/// Frees all slots that these tasks hold, of these keys. Locks the slots as UPDATE does; nobody else touches a slot that these tasks hold.
 pub fn release(session: &Session, holders: Vec<i64>, slot_keys: Vec<i64>) -> Vec<Released> {
-    let lanes: Vec<i32> = slot_keys.iter().map(|key| known_lanes(*key)).collect();
-    let priorities: Vec<i16> = lanes.iter().map(|lanes| top(*lanes)).collect();
-    let lines = slot_keys.iter().zip(&priorities);
+    let known: Vec<i32> = slot_keys.iter().map(|key| known_lanes(*key)).collect();
+    let lines = slot_keys.iter().zip(&known);
     let scans: Vec<Scan> = lines
-        .map(|(slot_key, priority)| floors::sure_scan(waiting(*slot_key, *priority)))
+        .map(|(slot_key, lanes)| floors::sure_scan(waiting(*slot_key, top(*lanes))))
         .collect();
-    let floors: Vec<i64> = scans.iter().map(Scan::start).collect();
-    let args = [
-        holders.into(),
-        slot_keys.clone().into(),
-        priorities.into(),
-        floors.into(),
-    ];
-    type Seen = (Option<i64>, bool, i64, Option<i32>, Option<bool>, bool);
-    let seen: Vec<Seen> = RELEASE.with(|s| {
-        s.write(session, &args).all(|row| {
-            (
-                row.get(),
-                row.get(),
-                row.get(),
-                row.get(),
-                row.get(),
-                row.get(),
-            )
-        })
-    });
+    let moment = Moment::now();
+    let slots = Slot::write();
+    // Each once: a task may have left twice in one call, put off and then called off with its run.
+    for holder in BTreeSet::from_iter(holders) {
+        let mut held = slots.scan(&moment, "slot_holder", [Is::is(holder)]);
+        while let Some(slot) = held.next() {
+            let mut free = slots.next_version(slot);
+            free.set(Slot::holder, None::<i64>)
+                .set(Slot::free_seq, table::next_value(c"ready_seq"));
+            let changed = slots.update(&moment, slot, free);
+            assert!(changed == Changed::Done, "a held slot is its holder's");
+        }
+    }
+    let (keys, live) = (SlotKey::read(), Live::read());
     let mut released = Vec::new();
-    for (i, (scan, (first, over, drawn, now, drains, named))) in
-        scans.into_iter().zip(seen).enumerate()
-    {
-        scan.end(first, drawn);
+    for ((slot_key, lanes), scan) in slot_keys.into_iter().zip(known).zip(scans) {
+        let line = [
+            Is::is(slot_key),
+            Is::is(top(lanes)),
+            Is::after(scan.start()),
+        ];
+        let first: Option<i64> = live
+            .find(&moment, WAITING, line)
+            .map(|task| task.get(session, Live::ready_seq));
+        let over = live.find(&moment, WAITING, [Is::is(-slot_key)]).is_some();
+        scan.end(first, table::last_value(c"ready_seq"));
         // (A key that is gone was purged with its run, under a fixed snapshot.)
-        if let (Some(now), Some(drains)) = (now, drains) {
-            let waited_for = first.is_some() || over || now.count_ones() > 1 || now != lanes[i];
-            remember(slot_keys[i], now, waited_for);
+        if let Some(row) = key_row(&keys, &moment, slot_key) {
+            let key = key(session, &row);
+            let waited_for =
+                first.is_some() || over || key.lanes.count_ones() > 1 || key.lanes != lanes;
+            remember(slot_key, key.lanes, waited_for);
             released.push(Released {
-                slot_key: slot_keys[i],
-                key: Key {
-                    lanes: now,
-                    drains,
-                    named,
-                },
+                slot_key,
+                key,
                 waited_for,
             });
         }
     }
     released
 }
+
+/// The index of who waits: by key, priority and place.
+const WAITING: &str = "task_live_waiting";
 
 fn waiting(slot_key: i64, priority: i16) -> Line {
     Line::Waiting { slot_key, priority }
@@ -231,8 +327,6 @@ pub struct Filled {
     pub given: Vec<Given>,
     /// There may be more to give: some came over from another line, and the two are served in turn.
     pub in_turn: bool,
-    /// What was to be given had been taken by others meanwhile: there may be more.
-    pub missed: bool,
     /// A slot is free still (locked by others, perhaps).
     pub free: bool,
     /// Somebody is in this line still (locked by others, perhaps).
@@ -247,41 +341,118 @@ pub enum Served {
     CameOver = 2,
 }
 
-/// Gives free slots to who is in this line, up to 100.
+/// Gives free slots to who is in the line of this priority, up to 100: one that needs others, too, is not ready yet. Who came over from another
+/// key's line is in a line of its own; who stands before the first of the other one is served first. Locks slots and waiters FOR UPDATE, passing by what
+/// others hold.
 pub fn fill(session: &Session, slot_key: i64, priority: i16, served: Served) -> Filled {
-    let line = floors::sure_scan(waiting(slot_key, priority));
-    let free = floors::sure_scan(Line::Free { slot_key });
-    let args = [
-        slot_key.into(),
-        priority.into(),
-        line.start().into(),
-        free.start().into(),
-        (served as i32).into(),
+    let line_scan = floors::sure_scan(waiting(slot_key, priority));
+    let free_scan = floors::sure_scan(Line::Free { slot_key });
+    let moment = Moment::now();
+    let (live, slots) = (Live::write(), Slot::write());
+    let place = |task: &table::Row<Live>| task.get::<i64>(session, Live::ready_seq);
+    let line = [
+        Is::is(slot_key),
+        Is::is(priority),
+        Is::after(line_scan.start()),
     ];
-    let (mut first, mut over, mut missed) = (None, false, false);
-    let (mut first_free, mut drawn) = (None, i64::MIN);
-    let (mut free_left, mut waiting_left) = (false, false);
-    let given = FILL.with(|s| {
-        s.write(session, &args).all(|row| {
-            (first, over, missed) = (row.get(), row.get(), row.get());
-            (first_free, drawn) = (row.get(), row.get());
-            (free_left, waiting_left) = (row.get(), row.get());
-            row.get::<Option<i64>>().map(|task_id| Given {
+    let own = live.find(&moment, WAITING, line).map(|task| place(&task));
+    let line = [Is::is(-slot_key), Is::is(priority)];
+    let over = live.find(&moment, WAITING, line).map(|task| place(&task));
+    let mut free = free_line(&slots, &moment, slot_key, &free_scan);
+    let mut given = Vec::new();
+    let waiting_left;
+    if let Some(turn) = Turn::of(slot_key, own, over, served) {
+        let keys = [
+            Is::is(turn.line),
+            Is::is(priority),
+            Is::after(turn.first - 1),
+        ];
+        let mut line = live.scan(&moment, WAITING, keys);
+        let mut seen = 0;
+        while given.len() < limits::SWEEP as usize
+            && let Some(slot) = free.next(session)
+        {
+            let next = loop {
+                let Some(task) = line.next() else { break None };
+                seen += 1;
+                if place(task) >= turn.before {
+                    break None;
+                }
+                let in_line = |task: &table::Row<Live>| {
+                    task.get::<Option<i64>>(session, Live::waits_for) == Some(turn.line)
+                        && task.get::<i16>(session, Live::priority) == priority
+                };
+                let newest = live.lock(&moment, task, Strength::Update, false);
+                if let Some(task) = newest.filter(in_line) {
+                    break Some(task);
+                }
+            };
+            let Some(task) = next else { break };
+            let task_id = task.get(session, Live::task_id);
+            hold(&slots, &moment, &slot, task_id);
+            let slot_keys: Vec<i64> = task.get(session, Live::slot_keys);
+            if slot_keys.len() == 1 {
+                wake(&live, &moment, &task);
+            }
+            given.push(Given {
                 task_id,
-                slot_keys: row.get(),
-                queue_id: row.get(),
-            })
-        })
-    });
-    line.end(first, drawn);
-    free.end(first_free, drawn);
+                slot_keys,
+                queue_id: task.get(session, Live::queue_id),
+            });
+        }
+        let other = if turn.line == slot_key { over } else { own };
+        waiting_left = other.is_some() || seen > given.len() || line.next().is_some();
+    } else {
+        waiting_left = own.is_some() || over.is_some();
+    }
+    let free_left = free.seen > given.len() || free.peek(session);
+    let drawn = table::last_value(c"ready_seq");
+    line_scan.end(own, drawn);
+    free_scan.end(free.first, drawn);
     Filled {
-        given: given.into_iter().flatten().collect(),
-        in_turn: over,
-        missed,
+        given,
+        in_turn: over.is_some(),
         free: free_left,
         waiting: waiting_left,
     }
+}
+
+/// Whose turn it is: those of a line from its first place on, as far as the first one of the other line.
+struct Turn {
+    line: i64,
+    first: i64,
+    before: i64,
+}
+
+impl Turn {
+    fn of(slot_key: i64, own: Option<i64>, over: Option<i64>, served: Served) -> Option<Turn> {
+        let own = own.filter(|_| served != Served::CameOver);
+        let over = over.filter(|_| served != Served::OwnLine);
+        let turn = |line, first, before: Option<i64>| Turn {
+            line,
+            first,
+            before: before.unwrap_or(i64::MAX),
+        };
+        match (own, over) {
+            (own, Some(over)) if own.is_none_or(|own| over < own) => {
+                Some(turn(-slot_key, over, own))
+            }
+            (Some(own), over) => Some(turn(slot_key, own, over)),
+            (None, _) => None,
+        }
+    }
+}
+
+/// A task that this transaction has locked has all it needs: it is in line, anew.
+fn wake(live: &Table<Live>, moment: &Moment, task: &table::Row<Live>) {
+    let mut ready = live.next_version(task);
+    ready
+        .set(Live::state, State::Ready.code())
+        .set(Live::waits_for, None::<i64>)
+        .set(Live::ready_seq, table::next_value(c"ready_seq"))
+        .set(Live::ready_at, Instant(xact::clock()));
+    let changed = live.update(moment, task, ready);
+    assert!(changed == Changed::Done, "the task is locked");
 }
 
 /// Whether a slot of the key is free, and whether anybody waits for one; `latest`: by what is committed now, whatever the caller's snapshot.

@@ -6,11 +6,12 @@ use crate::model::state::State;
 use crate::pg::datum::{Jsonb, JsonbArray};
 use crate::pg::session::Session;
 use crate::pg::statement::Arg;
+use crate::pg::table::{self, Changed, Columns, Key, Moment, Strength};
 use crate::statements;
+use crate::store::tables::StepCount;
 use pgrx::datum::Interval;
 
 statements! {
-    NEXT_ID = "next_id.sql",
     STEP_INSERT = "step_insert.sql",
     STEP_FIND = "step_find.sql",
     STEP_SAME_PAYLOADS = "step_same_payloads.sql",
@@ -42,7 +43,6 @@ statements! {
     STEP_SPEC = "step_spec.sql",
     STEP_ITEMS_GET = "step_items_get.sql",
     STEP_COUNTS_INSERT = "step_counts_insert.sql",
-    STEP_COUNT_DOWN = "step_count_down.sql",
     STEP_SHARDS_DOWN = "step_shards_down.sql",
     STEP_SUCCESSOR = "step_successor.sql",
     STEP_NAMING = "step_naming.sql",
@@ -56,10 +56,8 @@ statements! {
     DUE_TAKE = "due_take.sql",
 }
 
-pub fn next_id(session: &Session) -> i64 {
-    NEXT_ID
-        .with(|s| s.write(session, &[]).first(|row| row.get()))
-        .expect("one row")
+pub fn next_id() -> i64 {
+    table::next_value(c"id_seq")
 }
 
 pub struct NewStep<'a> {
@@ -380,22 +378,42 @@ pub struct Ended {
     pub forgotten: i32,
 }
 
-/// Whether the shard has no item left.
+/// Items of a shard have ended; returns whether it has none left. Takes the row lock of the counter (NO KEY UPDATE), waiting for siblings of
+/// the same shard.
 pub fn count_down(session: &Session, step_id: i64, shard: i16, ended: Ended) -> bool {
-    let args = [
-        step_id.into(),
-        shard.into(),
-        ended.completed.into(),
-        ended.failed.into(),
-        ended.cancelled.into(),
-        ended.quarantined.into(),
-        ended.compensated.into(),
-        ended.forgotten.into(),
-        ended.compensated_failed.into(),
-    ];
-    STEP_COUNT_DOWN
-        .with(|s| s.write(session, &args).first(|row| row.get()))
-        .unwrap_or(false)
+    let moment = Moment::now();
+    let counts = StepCount::write();
+    let key = [Key::is(step_id), Key::is(shard)];
+    let Some(mut count) = counts.find(&moment, "step_count_pkey", key) else {
+        return false;
+    };
+    loop {
+        let mut less = counts.next_version(&count);
+        let mut add = |column, items: i32| {
+            let sum = count.get::<i32>(session, column) + items;
+            less.set(column, sum);
+            sum
+        };
+        let items = ended.completed + ended.failed + ended.cancelled;
+        let remaining = add(StepCount::remaining, -items);
+        add(StepCount::completed, ended.completed);
+        add(StepCount::failed, ended.failed);
+        add(StepCount::cancelled, ended.cancelled);
+        add(StepCount::quarantined, ended.quarantined);
+        add(StepCount::compensated, ended.compensated);
+        add(StepCount::compensated_failed, ended.compensated_failed);
+        add(StepCount::forgotten, ended.forgotten);
+        match counts.update(&moment, &count, less) {
+            Changed::Done => return remaining == 0,
+            Changed::Gone => return false,
+            Changed::Moved | Changed::Busy => {
+                match counts.lock(&moment, &count, Strength::NoKeyUpdate, true) {
+                    Some(newest) => count = newest,
+                    None => return false,
+                }
+            }
+        }
+    }
 }
 
 /// An item that has ended in this state (`had_failed`: before it was compensated) is open again; whether its shard had none left.

@@ -5,14 +5,15 @@ use crate::model::state::State;
 use crate::pg::datum::{Instant, Jsonb};
 use crate::pg::session::Session;
 use crate::pg::statement::{Row, Rows};
+use crate::pg::table::{self, Columns, Key, Moment};
+use crate::pg::xact;
 use crate::statements;
-use crate::store::floors::Scan;
-use crate::store::{queue, slot};
+use crate::store::step;
+use crate::store::tables::{Live, Queue, Task};
 use std::collections::HashSet;
 
 statements! {
     CREATE = "task_create.sql",
-    CREATE_READY = "task_create_ready.sql",
     CREATE_MANY = "task_create_many.sql",
     BY_KEY = "task_by_key.sql",
     FOUND = "found.sql",
@@ -64,8 +65,78 @@ pub struct Placed<'a> {
     pub waits_for: Option<i64>,
 }
 
-/// `None`: the queue of that name is not the one that is held, or the key is taken.
+/// `None`: the queue of that name is not the one that is held, or the key is taken. Takes no lock but the new rows' own (with a key it waits for
+/// another transaction that is creating the same one).
 pub fn create(
+    session: &Session,
+    queue_id: i32,
+    new: &New,
+    placed: Option<&Placed>,
+) -> Option<Created> {
+    match new.key {
+        Some(_) => create_with_key(session, queue_id, new, placed),
+        None => create_plain(session, queue_id, new, placed),
+    }
+}
+
+/// A task without a key: nobody else can be creating the same.
+fn create_plain(
+    session: &Session,
+    queue_id: i32,
+    new: &New,
+    placed: Option<&Placed>,
+) -> Option<Created> {
+    let moment = Moment::now();
+    let queue = Queue::read().find(&moment, "queue_pkey", [Key::is(queue_id)])?;
+    let dropped: Option<Instant> = queue.get(session, Queue::dropped_at);
+    if dropped.is_some() || queue.get::<String>(session, Queue::name) != new.queue {
+        return None;
+    }
+    let task_id = placed.map_or_else(step::next_id, |placed| placed.task_id);
+    let slot_keys = placed.map(|placed| placed.slot_keys.to_vec());
+    let now = Instant(xact::clock());
+    let asked = new.max_attempts;
+    let max_attempts = asked.unwrap_or_else(|| queue.get(session, Queue::max_attempts));
+    let tasks = Task::write();
+    let mut task = tasks.new_row();
+    task.set(Task::task_id, task_id)
+        .set(Task::created_at, now)
+        .set(Task::queue_id, queue_id)
+        .set(Task::max_attempts, max_attempts)
+        .set(Task::priority, new.priority)
+        .set(Task::slot_keys, slot_keys.clone())
+        .set(Task::name, new.name.as_deref())
+        .set(Task::payload, new.payload)
+        .set(Task::metadata, new.metadata);
+    tasks.insert(task);
+    let state = match placed {
+        Some(placed) => placed.state,
+        None if new.run_at.is_some_and(|run_at| run_at > now) => State::Scheduled,
+        None => State::Ready,
+    };
+    let lives = Live::write();
+    let mut live = lives.new_row();
+    live.set(Live::task_id, task_id)
+        .set(Live::slot_keys, slot_keys)
+        .set(Live::waits_for, placed.and_then(|placed| placed.waits_for))
+        .set(Live::ready_seq, table::next_value(c"ready_seq"))
+        .set(Live::ready_at, (state == State::Ready).then_some(now))
+        .set(Live::run_at, new.run_at)
+        .set(Live::last_seq, 0i64)
+        .set(Live::queue_id, queue_id)
+        .set(Live::attempt, 0)
+        .set(Live::lost_leases, 0)
+        .set(Live::state, state.code())
+        .set(Live::priority, new.priority);
+    lives.insert(live);
+    Some(Created {
+        lanes: queue.get(session, Queue::lanes),
+        task_id,
+        state,
+    })
+}
+
+fn create_with_key(
     session: &Session,
     queue_id: i32,
     new: &New,
@@ -92,52 +163,6 @@ pub fn create(
             task_id: row.get(),
             state: state(row),
         })
-    })
-}
-
-/// Creates a task that needs slots, if all of them are free. `slot_keys`: what the keys of these names are known as here.
-pub fn create_ready(
-    session: &Session,
-    queue_id: i32,
-    new: &New,
-    names: &[String],
-    slot_keys: &[i64],
-) -> Option<Created> {
-    let scans: Vec<Scan> = slot_keys.iter().map(|key| slot::free_scan(*key)).collect();
-    let args = [
-        new.queue.as_str().into(),
-        new.payload.into(),
-        new.name.clone().into(),
-        new.key.clone().into(),
-        new.priority.into(),
-        new.run_at.into(),
-        new.max_attempts.into(),
-        new.metadata.into(),
-        queue_id.into(),
-        names.to_vec().into(),
-        slot_keys.to_vec().into(),
-        scans.iter().map(Scan::start).collect::<Vec<i64>>().into(),
-        queue::lane(new.priority).into(),
-    ];
-    let (mut task_id, mut created, mut taken, mut lanes) = (0, false, false, None);
-    let seen: Vec<(Option<i64>, i64)> = CREATE_READY.with(|s| {
-        s.write(session, &args).all(|row| {
-            let seen = (row.get(), row.get());
-            (task_id, created) = (row.get(), row.get());
-            (taken, lanes) = (row.get(), row.get());
-            seen
-        })
-    });
-    for (scan, (first, drawn)) in scans.into_iter().zip(seen) {
-        scan.end(first, drawn);
-    }
-    if taken && !created {
-        slot::free(session, task_id, slot_keys.to_vec());
-    }
-    lanes.filter(|_| created).map(|lanes| Created {
-        lanes,
-        task_id,
-        state: State::Ready,
     })
 }
 

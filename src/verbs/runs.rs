@@ -763,7 +763,7 @@ pub struct Successor<'a> {
 pub fn dispatch(session: &Session, successor: &Successor, blocked: bool) -> Option<i64> {
     let task_id = step::insert_dispatch(session, successor.scope_id, successor.name)?;
     let step_id = successor.run_id.map(|run_id| {
-        let step_id = step::next_id(session);
+        let step_id = step::next_id();
         let inserted = step::insert(
             session,
             &NewStep {

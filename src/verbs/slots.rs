@@ -277,10 +277,6 @@ fn fill_lane(session: &Session, slot_key: i64, priority: i16, filling: &mut Fill
         let filled = slot::fill(session, slot_key, priority, served);
         let full = filled.given.len() >= limits::SWEEP as usize;
         let mut again = full || filled.in_turn && !filled.given.is_empty();
-        if filled.missed {
-            again = true;
-            room -= 1;
-        }
         for given in &filled.given {
             if given.slot_keys.len() == 1 || complete(session, slot_key, given) {
                 filling.ready.push(given.task_id);

@@ -5,7 +5,8 @@ use crate::pg::datum::{Instant, Jsonb, Text};
 use crate::pg::error::Misuse;
 use crate::pg::session::Session;
 use crate::pg::settings;
-use crate::store::{tape, task};
+use crate::store::tape::{self, New};
+use crate::store::task;
 use pgrx::prelude::*;
 
 /// Appends an event to a task's tape. After `final` nothing is appended.
@@ -43,6 +44,11 @@ fn task_append_event(
         let body = args::json("body", body)?;
         let dedup_key = args::optional_word("dedup_key", dedup_key)?;
         let max_events = settings::max_events_per_task();
+        let new = [New {
+            kind,
+            body,
+            dedup_key: dedup_key.clone(),
+        }];
         loop {
             if let Some(key) = &dedup_key {
                 tape::lock(&session, task_id);
@@ -53,11 +59,13 @@ fn task_append_event(
                     return Ok(("exists", Some(*seq), Some(*at), cancel_requested));
                 }
             }
-            let (key, token) = (dedup_key.clone(), lease_token);
-            if let Some((seq, at, cancel_requested)) =
-                tape::append(&session, task_id, token, &kind, body, key, max_events)
-            {
-                return Ok(("appended", Some(seq), Some(at), cancel_requested));
+            if let Some(appended) = tape::append(&session, task_id, lease_token, &new, max_events) {
+                return Ok((
+                    "appended",
+                    Some(appended.seq),
+                    Some(appended.at),
+                    appended.cancel_requested,
+                ));
             }
             if let Some((outcome, seq, cancel_requested)) =
                 refused(&session, task_id, lease_token, max_events, 1)?

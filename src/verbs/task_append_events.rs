@@ -5,7 +5,7 @@ use crate::model::limits;
 use crate::pg::datum::{Elements, Jsonb};
 use crate::pg::error::Misuse;
 use crate::pg::settings;
-use crate::store::tape;
+use crate::store::tape::{self, New};
 use pgrx::prelude::*;
 use std::collections::HashSet;
 
@@ -69,6 +69,16 @@ fn task_append_events(
                 .detail("A key names one event of the tape."));
         }
         let max_events = settings::max_events_per_task();
+        let new: Vec<New> = kinds
+            .into_iter()
+            .zip(bodies)
+            .zip(keys)
+            .map(|((kind, body), dedup_key)| New {
+                kind,
+                body,
+                dedup_key,
+            })
+            .collect();
         loop {
             if !given.is_empty() {
                 tape::lock(&session, task_id);
@@ -77,18 +87,10 @@ fn task_append_events(
                     return Ok(("exists", Some(first.0), Some(last.0)));
                 }
             }
-            if let Some((first, last)) = tape::append_many(
-                &session,
-                task_id,
-                lease_token,
-                kinds.clone(),
-                bodies.clone(),
-                keys.clone(),
-                max_events,
-            ) {
-                return Ok(("appended", Some(first), Some(last)));
+            let count = new.len() as i64;
+            if let Some(last) = tape::append(&session, task_id, lease_token, &new, max_events) {
+                return Ok(("appended", Some(last.seq - count + 1), Some(last.seq)));
             }
-            let count = kinds.len() as i64;
             if let Some((outcome, seq, _)) =
                 refused(&session, task_id, lease_token, max_events, count)?
             {

@@ -95,23 +95,24 @@ fn create_with_slots(
     names: &[String],
 ) -> Checked<(&'static str, i64, State)> {
     xact::force_id();
-    if new.run_at.is_none()
-        && let Some(queue_id) = queues::held(session, &new.queue)
-        && let Some(slot_keys) = slot::known(names)
-        && let Some(created) = task::create_ready(session, queue_id, new, names, &slot_keys)
-    {
-        queues::confirm(session, queue_id, &new.queue)?;
-        queues::use_lane(session, queue_id, created.lanes, new.priority);
-        return Ok(("created", created.task_id, created.state));
-    }
-    let queue = queues::writable(session, &new.queue)?;
-    let queue_id = queue.queue_id;
-    let slot_keys = slots::named(session, names, queue_id, queue::lane(new.priority))?;
+    let lane = queue::lane(new.priority);
+    let mut known = queues::held(session, &new.queue).zip(slot::known(names));
+    known = known.filter(|(queue_id, slot_keys)| {
+        slot::are_known(session, slot_keys, names, *queue_id, lane)
+    });
     loop {
+        let (queue_id, slot_keys) = match known.take() {
+            Some(known) => known,
+            None => {
+                let queue = queues::writable(session, &new.queue)?;
+                let queue_id = queue.queue_id;
+                (queue_id, slots::named(session, names, queue_id, lane)?)
+            }
+        };
         if let Some(found) = existing(session, queue_id, new) {
             return Ok(found);
         }
-        let task_id = step::next_id(session);
+        let task_id = step::next_id();
         let later = new.run_at.is_some_and(|run_at| run_at.0 > xact::clock());
         let (state, waits_for) = if later {
             (State::Scheduled, None)
@@ -128,11 +129,12 @@ fn create_with_slots(
             waits_for,
         };
         if let Some(created) = task::create(session, queue_id, new, Some(&placed)) {
+            queues::confirm(session, queue_id, &new.queue)?;
             queues::use_lane(session, queue_id, created.lanes, new.priority);
             return Ok(("created", task_id, state));
         }
-        // Somebody has just created one with this key.
-        slot::free(session, task_id, slot_keys.clone());
+        // Somebody has just created one with this key, or the queue is another one.
+        slot::free(session, task_id, slot_keys);
     }
 }
 

@@ -120,8 +120,8 @@ fn task_create_items(
         }
         let total = payloads.len() as i32;
         let new = NewStep {
-            step_id: step::next_id(&session),
-            run_id: run_id.unwrap_or_else(|| step::next_id(&session)),
+            step_id: step::next_id(),
+            run_id: run_id.unwrap_or_else(step::next_id),
             queue_id: queue.queue_id,
             total,
             max_parallel: max_parallel.filter(|max| *max < total),

@@ -2,7 +2,7 @@ use super::access;
 use super::args::{self, Checked, answer};
 use crate::model::limits;
 use crate::pg::datum::{Instant, Jsonb};
-use crate::store::tape::{self, Event};
+use crate::store::tape::{self, Read};
 use pgrx::prelude::*;
 
 /// A task's tape, in order, a page at a time. Its last event, once the task has ended, is always `final`.
@@ -30,7 +30,7 @@ fn task_events(
     ),
 > {
     let session = access::reader();
-    let events = || -> Checked<Vec<Event>> {
+    let events = || -> Checked<Vec<Read>> {
         let task_id = args::required("task_id", task_id)?;
         let after_seq = args::required("after_seq", after_seq)?;
         let max = args::max_rows("max_events", max_events, limits::ITEMS as i32)?;

@@ -119,7 +119,7 @@ fn start(
     };
     use_slot_keys(session, definition, &queue_ids)?;
     use_lanes(session, definition, &queue_ids);
-    let run_id = step::next_id(session);
+    let run_id = step::next_id();
     let workflow_id = match what.version {
         Some((workflow_id, _)) => workflow_id,
         None => {

@@ -25,9 +25,9 @@ pub enum Program {
 /// The statement that comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum At {
-    /// finalize.sql, of the n-th task of the batch
+    /// `store::lease::finalize`, of the n-th task of the batch
     End(u8),
-    /// step_count_down.sql
+    /// `store::step::count_down`
     CountDown(u8, u8),
     /// step_shards_down.sql
     ShardsDown(u8),

@@ -123,7 +123,7 @@ impl Task {
         self.tape |= 1 << self.last_seq;
     }
 
-    /// claim.sql, lease.sql
+    /// `store::lease::claim`, lease.sql
     pub fn lease(&mut self, token: u8, owner: u8, now: u8, expires_at: u8) {
         self.state = State::Running;
         self.lease_token = token;
@@ -156,7 +156,7 @@ impl Task {
         self.append();
     }
 
-    /// finalize.sql, end_task.sql: the live row goes, the done row comes, and is the final event. `lost`: with the
+    /// `store::lease::finalize`, end_task.sql: the live row goes, the done row comes, and is the final event. `lost`: with the
     /// lease the attempt was lost, and the tape says so.
     pub fn end(&mut self, state: State, reason: Reason, by_lease: bool, lost: bool) {
         if lost {

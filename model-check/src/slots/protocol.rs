@@ -486,7 +486,7 @@ impl Slots {
         t.at = At::Take;
     }
 
-    /// Locks a slot that the snapshot shows free, if nobody else has: slot_take.sql and slot_fill.sql, SKIP LOCKED.
+    /// Locks a slot that the snapshot shows free, if nobody else has: `take` and `fill` of the store, SKIP LOCKED.
     fn lock_free(&self, t: &mut Transaction, row: Row, view: &View) -> Lock {
         if t.session.read(&view.snapshot, row) != FREE || view.others.locked.has(row) {
             return Lock::Not;

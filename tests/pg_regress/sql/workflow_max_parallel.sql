@@ -150,3 +150,15 @@ SELECT name, item_index, state FROM task_list(run_id => :run) ORDER BY task_id;
 SELECT workflow_pause(:run, 'here'), workflow_resume(:run, 'here');
 SELECT name, item_index, state FROM task_list(run_id => :run) ORDER BY task_id;
 SELECT * FROM baton_check(true);
+
+-- A task that has left its slot twice in one call: put off when its time was up, and then called off with its run.
+SELECT queue_create('timed', max_runtime => '200 ms', backoff_base => '1 h', max_attempts => 2);
+SELECT run_id AS run FROM workflow_start(definition => '{"steps": [{"name": "a", "queue": "timed", "with_items": "$.input", "max_parallel": 2}]}', input => '[1, 2, 3]') \gset
+SELECT f.outcome FROM task_acquire_lease('timed', 'w') l, task_fail_attempt(l.task_id, l.lease_token, retry_after => '0') f;
+SELECT item_index, attempt FROM task_acquire_lease('timed', 'w', max_tasks => 2);
+SELECT pg_sleep(0.3);
+SELECT count(*) FROM task_acquire_lease('timed', 'w');
+SELECT item_index, state, reason FROM task_items(:run, 'a') i, LATERAL (SELECT reason FROM task_get(i.task_id)) t;
+SELECT state, counts FROM workflow_get(:run);
+SELECT count(*) FROM baton.slot WHERE holder IS NOT NULL;
+SELECT * FROM baton_check(true);
