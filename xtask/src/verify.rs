@@ -4,6 +4,7 @@
 //! as few times as can be. The pgrx tests install a test build over the released one; that is why they come
 //! before `install`, and why whatever needs a server comes after it.
 
+pub mod costs;
 pub mod examples;
 pub mod mermaid;
 pub mod process;
@@ -36,7 +37,7 @@ const DEMO_FILES: &str = "300";
 const WORKFLOW_FILES: &str = "60";
 
 /// The name of each step, for `--only`, and what it proves.
-const STEPS: [(&str, &str); 16] = [
+const STEPS: [(&str, &str); 17] = [
     ("fmt", "the code is formatted"),
     ("clippy", "no warnings"),
     (
@@ -49,6 +50,7 @@ const STEPS: [(&str, &str); 16] = [
     ("generate", "generated files are fresh"),
     ("regress", "the SQL face, one behaviour a file"),
     ("isolation", "the races, one a spec"),
+    ("costs", "what a call costs, counted"),
     ("demo", "the examples do real work"),
     ("docs", "the documentation does what it shows"),
     ("mermaid", "Mermaid draws the graphs of runs"),
@@ -84,7 +86,7 @@ const NEED_SERVER: [&str; 6] = [
     "mermaid",
 ];
 /// Steps that start servers of their own, with the extension that is installed.
-const NEED_INSTALL: [&str; 3] = ["races", "stress", "bugs"];
+const NEED_INSTALL: [&str; 4] = ["costs", "races", "stress", "bugs"];
 
 struct Options {
     only: BTreeSet<String>,
@@ -179,6 +181,7 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
             ("isolation", Some(server)) => {
                 regress::isolation(&pg, server, &out, &options.chosen, tally)
             }
+            ("costs", _) => costs::run(&pg, &out, options.chosen.bless, tally),
             ("docs", Some(server)) => doc_blocks::run(&pg, server, &out.join("docs"), tally),
             ("mermaid", Some(server)) => mermaid::run(server, &out, tally),
             ("executor", Some(server)) => {
