@@ -17,8 +17,11 @@ usage: cargo xtask <command> [options]
              --only STEP[,STEP] [TEST …]   some steps, or single tests of them
              --full      all there is, not a slice
              --bless     what the SQL tests print is expected from now on
-  bench      measure beside the commit floor (also: cargo bench-sql)
-             --quick     shorter rounds
+  bench      measure beside the commit floor and the peers, into benches/results/ (also: cargo bench-sql)
+             --quick     shorter rounds, smaller tables
+             PART …      some parts only: lifecycle, batches, heartbeats, events, latency, wide, width, slots, buffers, storage,
+                         purge, beside, finished, held
+             --readme    measure nothing: copy the tables of benches/results/ into benches/README.md
   generate   write the generated comments and documentation
              --check     fail if one of them is stale
   seeded-bugs [NAME …]   put known bugs into a copy of the code: the tests catch them (also: cargo seeded-bugs)
