@@ -1,6 +1,6 @@
 //! pg_baton: the life cycle of tasks as fenced, atomic SQL functions.
 //!
-//! `verbs` are the SQL functions; `store` the statements they are made of, one file each in `sql/queries`;
+//! `verbs` are the SQL functions; `store` what they are made of: statements, one file each in `sql/queries`, and rows read and written without one;
 //! `model` the rules, pure; `pg` the server, and all that is unsafe. Who may import whom:
 //! lib → verbs → store, and all three may use model and pg. See docs/architecture.md.
 

@@ -14,6 +14,8 @@ use crate::store::floors::{self, Line};
 use crate::store::tables::{Done, Live, Queue, Run, Task};
 use crate::store::task::state;
 use pgrx::datum::Interval;
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 statements! {
     LEASE = "lease.sql",
@@ -110,7 +112,7 @@ pub fn claim(
     taker: &Taker,
 ) -> Vec<Leased> {
     let scan = floors::scan(Line::Ready { queue_id, priority });
-    let live = Live::write();
+    let (live, asked) = (Live::write(), Task::read());
     let mut tasks = Vec::new();
     let mut first;
     loop {
@@ -127,7 +129,7 @@ pub fn claim(
             && let Some(task) = line.next()
         {
             first.get_or_insert_with(|| task.get(session, Live::ready_seq));
-            match grant(session, &live, &moment, task, taker) {
+            match grant(session, &live, &asked, &moment, task, taker) {
                 Ok(leased) => tasks.push(leased),
                 Err(Changed::Moved) => moved = true,
                 Err(_) => {}
@@ -147,6 +149,7 @@ pub fn claim(
 fn grant(
     session: &Session,
     live: &Table<Live>,
+    asked: &Table<Task>,
     moment: &Moment,
     task: &LiveRow,
     taker: &Taker,
@@ -177,7 +180,7 @@ fn grant(
     let changed = live.update(moment, task, leased);
     assert!(changed == Changed::Done, "the task is locked");
     let task_id = task.get(session, Live::task_id);
-    let asked = Task::read()
+    let asked = asked
         .find(moment, "task_pkey", [Key::is::<i64>(task_id)])
         .expect("a live task was asked for");
     let run_id = asked.get(session, Task::run_id);
@@ -552,12 +555,50 @@ pub struct Finalized {
     pub on_final_task_id: Option<i64>,
 }
 
+/// Where ends are written, opened once for all of a call.
+pub struct Ends {
+    live: Table<Live>,
+    done: Table<Done>,
+    /// The states of which a queue tells, by the queue, as the call first saw it.
+    told: RefCell<HashMap<i32, Option<Vec<i16>>>>,
+}
+
+impl Ends {
+    pub fn open() -> Ends {
+        Ends {
+            live: Live::write(),
+            done: Done::write(),
+            told: RefCell::default(),
+        }
+    }
+
+    /// Whether its queue tells of such an end of this task.
+    fn tells_of(&self, session: &Session, moment: &Moment, task: &LiveRow, state: State) -> bool {
+        let queue_id = task.get(session, Live::queue_id);
+        let mut told = self.told.borrow_mut();
+        let told = told.entry(queue_id).or_insert_with(|| {
+            queue_of(session, moment, task).get(session, Queue::on_final_states)
+        });
+        told.as_ref()
+            .is_some_and(|states| states.contains(&state.code()))
+            && task
+                .get::<Option<i64>>(session, Live::on_final_of)
+                .is_none()
+    }
+}
+
 /// Ends the task if the token is current: the live row goes, the done row comes, and it is the final event. Not one that failed or was
 /// cancelled with compensations registered: its work is undone first. Locks the task as DELETE does (FOR UPDATE).
-pub fn finalize(session: &Session, task_id: i64, token: i64, report: &Report) -> Option<Finalized> {
+pub fn finalize(
+    session: &Session,
+    ends: &Ends,
+    task_id: i64,
+    token: i64,
+    report: &Report,
+) -> Option<Finalized> {
     let moment = Moment::now();
-    let live = Live::write();
-    let mut task = find(&live, &moment, task_id)?;
+    let (live, done) = (&ends.live, &ends.done);
+    let mut task = find(live, &moment, task_id)?;
     loop {
         let registered = task
             .get::<Option<i32>>(session, Live::registrations)
@@ -574,9 +615,8 @@ pub fn finalize(session: &Session, task_id: i64, token: i64, report: &Report) ->
         }
     }
     let finalized_at = Instant(xact::clock());
-    let on_final_task_id =
-        tells_of(session, &moment, &task, report.state).then(|| table::next_value(c"id_seq"));
-    let done = Done::write();
+    let tells = ends.tells_of(session, &moment, &task, report.state);
+    let on_final_task_id = tells.then(|| table::next_value(c"id_seq"));
     let mut end = done.new_row();
     end.set(Done::task_id, task_id)
         .copy(Done::run_at, &task, Live::run_at)
@@ -622,16 +662,6 @@ pub fn finalize(session: &Session, task_id: i64, token: i64, report: &Report) ->
                 .unwrap_or_default(),
         },
     })
-}
-
-/// Whether its queue tells of such an end of this task.
-fn tells_of(session: &Session, moment: &Moment, task: &LiveRow, state: State) -> bool {
-    let told: Option<Vec<i16>> =
-        queue_of(session, moment, task).get(session, Queue::on_final_states);
-    told.is_some_and(|states| states.contains(&state.code()))
-        && task
-            .get::<Option<i64>>(session, Live::on_final_of)
-            .is_none()
 }
 
 /// Ends a task that this transaction has locked; returns the id drawn for the task that tells of it.

@@ -1,4 +1,4 @@
-//! The tables: one method per statement file, row types, and no decisions.
+//! The tables: one method per statement file, or per row that is written without one; row types, and no decisions.
 
 pub mod capability;
 pub mod check;

@@ -5,7 +5,7 @@ use crate::model::state::State;
 use crate::pg::datum::{Instant, Jsonb};
 use crate::pg::session::Session;
 use crate::pg::statement::{Row, Rows};
-use crate::pg::table::{self, Columns, Key, Moment};
+use crate::pg::table::{self, Columns, Key, Moment, Table};
 use crate::pg::xact;
 use crate::statements;
 use crate::store::step;
@@ -97,43 +97,85 @@ fn create_plain(
     let now = Instant(xact::clock());
     let asked = new.max_attempts;
     let max_attempts = asked.unwrap_or_else(|| queue.get(session, Queue::max_attempts));
-    let tasks = Task::write();
-    let mut task = tasks.new_row();
-    task.set(Task::task_id, task_id)
-        .set(Task::created_at, now)
-        .set(Task::queue_id, queue_id)
-        .set(Task::max_attempts, max_attempts)
-        .set(Task::priority, new.priority)
-        .set(Task::slot_keys, slot_keys.clone())
-        .set(Task::name, new.name.as_deref())
-        .set(Task::payload, new.payload)
-        .set(Task::metadata, new.metadata);
-    tasks.insert(task);
     let state = match placed {
         Some(placed) => placed.state,
-        None if new.run_at.is_some_and(|run_at| run_at > now) => State::Scheduled,
-        None => State::Ready,
+        None => state_at(new.run_at, now),
     };
-    let lives = Live::write();
-    let mut live = lives.new_row();
-    live.set(Live::task_id, task_id)
-        .set(Live::slot_keys, slot_keys)
-        .set(Live::waits_for, placed.and_then(|placed| placed.waits_for))
-        .set(Live::ready_seq, table::next_value(c"ready_seq"))
-        .set(Live::ready_at, (state == State::Ready).then_some(now))
-        .set(Live::run_at, new.run_at)
-        .set(Live::last_seq, 0i64)
-        .set(Live::queue_id, queue_id)
-        .set(Live::attempt, 0)
-        .set(Live::lost_leases, 0)
-        .set(Live::state, state.code())
-        .set(Live::priority, new.priority);
-    lives.insert(live);
+    let row = NewTask {
+        task_id,
+        now,
+        queue_id,
+        max_attempts,
+        priority: new.priority,
+        slot_keys,
+        name: new.name.as_deref(),
+        payload: new.payload,
+        metadata: new.metadata,
+        run_at: new.run_at,
+        state,
+        waits_for: placed.and_then(|placed| placed.waits_for),
+    };
+    row.insert(&Task::write(), &Live::write());
     Some(Created {
         lanes: queue.get(session, Queue::lanes),
         task_id,
         state,
     })
+}
+
+fn state_at(run_at: Option<Instant>, now: Instant) -> State {
+    if run_at.is_some_and(|run_at| run_at > now) {
+        State::Scheduled
+    } else {
+        State::Ready
+    }
+}
+
+/// A new task as its two rows have it.
+struct NewTask<'a> {
+    task_id: i64,
+    now: Instant,
+    queue_id: i32,
+    max_attempts: i32,
+    priority: i16,
+    slot_keys: Option<Vec<i64>>,
+    name: Option<&'a str>,
+    payload: Jsonb,
+    metadata: Jsonb,
+    run_at: Option<Instant>,
+    state: State,
+    waits_for: Option<i64>,
+}
+
+impl NewTask<'_> {
+    fn insert(self, tasks: &Table<Task>, lives: &Table<Live>) {
+        let mut task = tasks.new_row();
+        task.set(Task::task_id, self.task_id)
+            .set(Task::created_at, self.now)
+            .set(Task::queue_id, self.queue_id)
+            .set(Task::max_attempts, self.max_attempts)
+            .set(Task::priority, self.priority)
+            .set(Task::slot_keys, self.slot_keys.clone())
+            .set(Task::name, self.name)
+            .set(Task::payload, self.payload)
+            .set(Task::metadata, self.metadata);
+        tasks.insert(task);
+        let ready_at = (self.state == State::Ready).then_some(self.now);
+        let mut live = lives.new_row();
+        live.set(Live::task_id, self.task_id)
+            .set(Live::slot_keys, self.slot_keys)
+            .set(Live::waits_for, self.waits_for)
+            .set(Live::ready_seq, table::next_value(c"ready_seq"))
+            .set(Live::ready_at, ready_at)
+            .set(Live::run_at, self.run_at)
+            .set(Live::last_seq, 0i64)
+            .set(Live::queue_id, self.queue_id)
+            .set(Live::attempt, 0)
+            .set(Live::lost_leases, 0)
+            .set(Live::state, self.state.code())
+            .set(Live::priority, self.priority);
+        lives.insert(live);
+    }
 }
 
 fn create_with_key(
@@ -178,8 +220,39 @@ pub struct NewMany {
     pub slot_keys: Vec<i64>,
 }
 
-/// (ordinal, task id) of those that were created.
+/// (ordinal, task id) of those that were created. Takes no lock but the new rows' own (with keys it waits for other transactions that are
+/// creating the same ones).
 pub fn create_many(session: &Session, new: &NewMany) -> Vec<(i64, i64)> {
+    if new.keys.is_some() || !new.slot_keys.is_empty() {
+        return create_many_with_keys(session, new);
+    }
+    let _moment = Moment::now();
+    let (tasks, lives) = (Task::write(), Live::write());
+    let metadata = Jsonb::empty_object();
+    let mut created = Vec::new();
+    for (ordinal, payload) in (1..).zip(&new.payloads) {
+        let (task_id, now) = (step::next_id(), Instant(xact::clock()));
+        let row = NewTask {
+            task_id,
+            now,
+            queue_id: new.queue_id,
+            max_attempts: new.max_attempts,
+            priority: new.priority,
+            slot_keys: None,
+            name: new.name.as_deref(),
+            payload: *payload,
+            metadata,
+            run_at: new.run_at,
+            state: state_at(new.run_at, now),
+            waits_for: None,
+        };
+        row.insert(&tasks, &lives);
+        created.push((ordinal, task_id));
+    }
+    created
+}
+
+fn create_many_with_keys(session: &Session, new: &NewMany) -> Vec<(i64, i64)> {
     let args = [
         new.queue_id.into(),
         new.payloads.clone().into(),

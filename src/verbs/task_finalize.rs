@@ -10,7 +10,7 @@ use crate::model::state::State;
 use crate::pg::datum::{Elements, Instant, Jsonb, Text};
 use crate::pg::session::Session;
 use crate::pg::xact;
-use crate::store::lease::{self, Report};
+use crate::store::lease::{self, Ends, Report};
 use crate::store::{compensation, task};
 use pgrx::prelude::*;
 
@@ -61,7 +61,8 @@ fn task_finalize(
             reason: why(state, reason.as_deref()),
         };
         let mut left = Vec::new();
-        let answer = finalize(&session, task_id, token, &report, &mut left);
+        let ends = Ends::open();
+        let answer = finalize(&session, &ends, task_id, token, &report, &mut left);
         let mut dispatched = advance::after(&session, left);
         dispatched.truncate(limits::DISPATCHED);
         Ok((answer, dispatched))
@@ -123,6 +124,7 @@ fn task_finalize_many(
         let results = json("results", results)?;
         let errors = json("errors", errors)?;
         let mut left = Vec::new();
+        let ends = Ends::open();
         let mut answers: Vec<_> = args::in_lock_order(&leases)
             .into_iter()
             .map(|i| {
@@ -133,7 +135,7 @@ fn task_finalize_many(
                     error: errors[i],
                     reason: why(states[i], None),
                 };
-                let answer = finalize(&session, task_id, token, &report, &mut left);
+                let answer = finalize(&session, &ends, task_id, token, &report, &mut left);
                 (i as i64 + 1, task_id, answer)
             })
             .collect();
@@ -170,6 +172,7 @@ fn why(state: State, reason: Option<&str>) -> Option<&str> {
 /// Ends one task; what follows is noted in `left`.
 fn finalize(
     session: &Session,
+    ends: &Ends,
     task_id: i64,
     token: i64,
     report: &Report,
@@ -177,7 +180,7 @@ fn finalize(
 ) -> Answer {
     xact::make_durable();
     loop {
-        if let Some(ended) = lease::finalize(session, task_id, token, report) {
+        if let Some(ended) = lease::finalize(session, ends, task_id, token, report) {
             left.push(Left {
                 task_id,
                 ended: Some(report.state),
