@@ -657,7 +657,7 @@ fn outcome(result: pg_sys::TM_Result::Type) -> Changed {
         }
         Of::TM_Updated => Changed::Moved,
         Of::TM_Deleted => Changed::Gone,
-        // Deleted by this very transaction.
+        // Changed by this very call since the moment: it must not come twice (store/slot.rs).
         Of::TM_SelfModified => Changed::Gone,
         _ => panic!("a row that is not visible"),
     }
