@@ -2288,3 +2288,45 @@ flowchart TD
         }
     }
 }
+
+mod server {
+    use crate::model::server::{LIMIT, mark, onward};
+    use proptest::prelude::*;
+
+    const SECOND: i64 = 1_000_000;
+    /// 2026-11-22.
+    const NOW: i64 = 9_822 * 86_400 * SECOND;
+
+    #[test]
+    fn every_start_database_and_installation_has_a_mark_of_its_own() {
+        let marks: std::collections::BTreeSet<i64> = (0..1_000)
+            .flat_map(|start| (0..100).map(move |i| mark(NOW + start, 1 + i / 10, 16_384 + i % 10)))
+            .collect();
+        assert_eq!(marks.len(), 100_000);
+        assert!(marks.first() > Some(&0));
+    }
+
+    /// A dump from before a promotion, restored after it: what the promoted server handed out is behind, too.
+    #[test]
+    fn who_starts_later_is_ahead_of_who_was_lost() {
+        let dumped = 1_000;
+        let promoted = onward(dumped, NOW);
+        let lost = promoted + 3_600 * 200_000; // an hour at 200,000 a second
+        assert!(onward(dumped, NOW + 3_600 * SECOND) > lost);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_go_onward_and_stay_below_their_limit(last in 1..LIMIT, now: i64) {
+            let next = onward(last, now);
+            prop_assert!(next < LIMIT && next >= last);
+            prop_assert!(next > last || last > LIMIT - (1 << 37));
+        }
+
+        #[test]
+        fn a_wrong_clock_leaves_a_gap_all_the_same(last in 1..LIMIT / 4, past in i64::MIN..0) {
+            prop_assert_eq!(onward(last, past), (last / (1 << 36) + 1) << 36);
+            prop_assert_eq!(onward(last, i64::MAX), (last / (1 << 36) + 1) << 36);
+        }
+    }
+}

@@ -34,6 +34,8 @@ CREATE SEQUENCE baton.token_seq AS bigint MAXVALUE 9007199254740991 CACHE 1;
 -- Places in line. CACHE 1: the claim floors rest on their order.
 CREATE SEQUENCE baton.ready_seq AS bigint MAXVALUE 9007199254740991 CACHE 1;
 CREATE SEQUENCE baton.queue_id_seq AS int;
+-- Its value is the mark of the server that draws the others (src/model/server.rs).
+CREATE SEQUENCE baton.server_seq AS bigint;
 
 -- The clock of all SQL: read where it is called, not where the transaction began. Inlined.
 CREATE FUNCTION baton._clock() RETURNS timestamptz LANGUAGE sql VOLATILE
@@ -422,6 +424,8 @@ CREATE TABLE baton.slot (
 ) WITH (fillfactor = 50);
 CREATE UNIQUE INDEX slot_holder ON baton.slot (holder, slot_key) WHERE holder IS NOT NULL;
 CREATE INDEX slot_free ON baton.slot (slot_key, free_seq) WHERE holder IS NULL;
+-- Without one, a publication of all tables would make every update fail. It costs nothing unless there is one.
+ALTER TABLE baton.slot REPLICA IDENTITY FULL;
 
 -- What a transaction could not do without waiting for another one: an acquire or reap of the queue
 -- does it.
@@ -453,6 +457,7 @@ CREATE TABLE baton.capability (
     UNIQUE NULLS NOT DISTINCT (role_name, capability, queue_id),
     CONSTRAINT capability_is_known CHECK (capability IN ('produce', 'work', 'observe', 'control', 'operate'))
 );
+ALTER TABLE baton.capability REPLICA IDENTITY FULL;
 -- Every backend keeps what its roles may do: it is told of a change, whoever makes it.
 CREATE FUNCTION baton._capabilities_changed() RETURNS trigger LANGUAGE c
     AS 'MODULE_PATHNAME', 'capabilities_changed_wrapper';

@@ -12,5 +12,6 @@ pub mod outcome;
 pub mod reads;
 pub mod run;
 pub mod saga;
+pub mod server;
 pub mod state;
 pub mod transition;

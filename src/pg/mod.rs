@@ -4,6 +4,7 @@ pub mod datum;
 pub mod error;
 pub mod lock;
 pub mod roles;
+pub mod server;
 pub mod session;
 pub mod settings;
 pub mod statement;

@@ -244,7 +244,7 @@ impl Drop for Switched {
     }
 }
 
-fn relation_named(name: &CStr) -> pg_sys::Oid {
+pub(super) fn relation_named(name: &CStr) -> pg_sys::Oid {
     // SAFETY: look-ups by C strings.
     unsafe { pg_sys::get_relname_relid(name.as_ptr(), xact::home().into()) }
 }
@@ -872,6 +872,11 @@ impl<C> Drop for NewRow<'_, C> {
     }
 }
 
+/// Whether the extension has this table or sequence: one of an older version may not.
+pub fn is_there(name: &CStr) -> bool {
+    relation_named(name) != pg_sys::InvalidOid
+}
+
 /// The next value of a sequence of the extension.
 pub fn next_value(sequence: &CStr) -> i64 {
     // SAFETY: a server function with one argument, of its type.
@@ -894,4 +899,15 @@ pub fn last_value(sequence: &CStr) -> i64 {
         )
     }
     .unwrap_or(0)
+}
+
+/// Lets a sequence go on after this value, at once and for all, whatever becomes of the transaction.
+pub fn set_value(sequence: &CStr, value: i64) {
+    // SAFETY: a server function with two arguments, of their types.
+    unsafe {
+        pgrx::fcinfo::direct_function_call::<i64>(
+            pg_sys::setval_oid,
+            &[relation_named(sequence).into_datum(), value.into_datum()],
+        );
+    }
 }

@@ -10,6 +10,7 @@ pub mod purge;
 pub mod queue;
 pub mod redrive;
 pub mod run;
+pub mod server;
 pub mod slot;
 pub mod step;
 pub mod tables;

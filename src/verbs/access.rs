@@ -8,6 +8,7 @@ use crate::pg::roles::{self, Role};
 use crate::pg::session::Session;
 use crate::pg::statement::{Grant, change_grant};
 use crate::store::capability::{self, Object, Taken};
+use crate::store::server;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -16,7 +17,9 @@ use std::rc::Rc;
 /// Begins a call that writes; 42501 unless the caller has one of the capabilities. It is confined to the queues where
 /// it has: tasks of others do not exist for it.
 pub fn verb(function: &CStr, needs: &[Capability]) -> Session {
-    confined(Session::verb(function), needs)
+    let session = confined(Session::verb(function), needs);
+    server::go_on();
+    session
 }
 
 /// The same for a call that reads.
@@ -48,6 +51,7 @@ pub fn owner(function: &CStr) -> Session {
         Misuse::not_owner(&function.to_string_lossy()).raise();
     }
     session.confine(None);
+    server::go_on();
     session
 }
 
