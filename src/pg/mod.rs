@@ -1,5 +1,6 @@
 //! The server, seen from Rust: the only place with `unsafe`.
 
+mod compat;
 pub mod datum;
 pub mod error;
 pub mod lock;

@@ -4,6 +4,7 @@
 //! What the executor does for a statement is done here, too: a new snapshot for each look (`Moment`), constraints, partial and unique indexes,
 //! 40001 where a fixed snapshot does not show what has changed. What it does and this does not: row triggers, generated columns, defaults, exclusion and deferrable constraints.
 
+use super::compat::{self, Stale};
 use super::error::Misuse;
 use super::session::Session;
 use super::statement::Column;
@@ -177,7 +178,8 @@ impl Shape {
     ) {
         let columns = (*description).natts as usize;
         assert!(columns >= names.len(), "{table:?} has all its columns");
-        for (i, attribute) in (*description).attrs.as_slice(columns).iter().enumerate() {
+        for i in 0..columns {
+            let attribute = compat::attribute(description, i);
             let name = pgrx::name_data_to_str(&attribute.attname);
             assert!(
                 names.get(i).is_none_or(|known| *known == name),
@@ -190,7 +192,10 @@ impl Shape {
         let constraints = (*description).constr;
         if !constraints.is_null() {
             for i in 0..usize::from((*constraints).num_check) {
-                let check = *(*constraints).check.add(i);
+                let check = &*(*constraints).check.add(i);
+                if !compat::is_enforced(check) {
+                    continue;
+                }
                 let expression = pg_sys::stringToNode(check.ccbin).cast::<pg_sys::Expr>();
                 let state =
                     pg_sys::ExecInitExpr(pg_sys::expression_planner(expression), ptr::null_mut());
@@ -333,7 +338,7 @@ impl<C: Columns> Table<C> {
                 );
                 column += i16::from(key.strategy == EQUAL);
             }
-            let scan = pg_sys::index_beginscan(self.relation, relation, moment.0, N as c_int, 0);
+            let scan = compat::index_beginscan(self.relation, relation, moment.0, N);
             pg_sys::index_rescan(scan, entries.as_mut_ptr(), N as c_int, ptr::null_mut(), 0);
             Scan {
                 index: relation,
@@ -479,7 +484,7 @@ impl<C: Columns> Table<C> {
                 0,
                 ptr::null_mut(),
             );
-            self.index(&new, false);
+            self.index(&new, Stale::All, false);
         }
     }
 
@@ -487,24 +492,14 @@ impl<C: Columns> Table<C> {
     pub fn update(&self, moment: &Moment, row: &Row<C>, new: NewRow<C>) -> Changed {
         self.check(&new);
         let mut failure = pg_sys::TM_FailureData::default();
-        let (mut mode, mut moved) = (0, false);
         // SAFETY: the row is one that this moment sees, or that this transaction has locked.
         unsafe {
-            let result = pg_sys::table_tuple_update(
-                self.relation,
-                &mut (*row.slot).tts_tid,
-                new.slot,
-                pg_sys::GetCurrentCommandId(true),
-                moment.0,
-                ptr::null_mut(),
-                true,
-                &mut failure,
-                &mut mode,
-                &mut moved,
-            );
+            let place = &mut (*row.slot).tts_tid;
+            let (result, stale) =
+                compat::table_tuple_update(self.relation, place, new.slot, moment.0, &mut failure);
             let changed = outcome(result);
-            if changed == Changed::Done && moved {
-                self.index(&new, true);
+            if changed == Changed::Done && stale != Stale::None {
+                self.index(&new, stale, true);
             }
             changed
         }
@@ -560,8 +555,11 @@ impl<C: Columns> Table<C> {
     }
 
     /// Enters the row that was just written into the indexes that it belongs to.
-    unsafe fn index(&self, new: &NewRow<C>, same_keys: bool) {
+    unsafe fn index(&self, new: &NewRow<C>, stale: Stale, same_keys: bool) {
         for index in &self.shape.indexes {
+            if stale == Stale::Summarizing && !compat::is_summarizing(index.info) {
+                continue;
+            }
             let belongs = index.predicate.is_null()
                 || self.evaluate(new, |context| pg_sys::ExecQual(index.predicate, context));
             if !belongs {
@@ -601,6 +599,7 @@ impl<C: Columns> Table<C> {
                 same_keys && index.unique,
                 index.info,
             );
+            compat::end_insertions(relation, index.info);
         }
     }
 }
