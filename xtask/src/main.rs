@@ -15,6 +15,7 @@ usage: cargo xtask <command> [options]
              saga        another workload: trips that are undone when the payment fails
   verify     run every check (also: cargo verify)
              --only STEP[,STEP] [TEST …]   some steps, or single tests of them
+             --pg N[,N]  with these versions of PostgreSQL, or all (15 to 18), one after the other
              --full      all there is, not a slice
              --bless     what the SQL tests print is expected from now on
   bench      measure beside the commit floor and the peers, into benches/results/ (also: cargo bench-sql)

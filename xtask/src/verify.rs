@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::cluster::Cluster;
 use crate::setup::{self, Pg};
@@ -88,8 +88,14 @@ const NEED_SERVER: [&str; 6] = [
 /// Steps that start servers of their own, with the extension that is installed.
 const NEED_INSTALL: [&str; 4] = ["costs", "races", "stress", "bugs"];
 
+/// Steps for which it does not matter which PostgreSQL there is.
+const ANY_POSTGRES: [&str; 6] = ["fmt", "unit", "model", "demo", "mermaid", "bugs"];
+
+#[derive(Default)]
 struct Options {
     only: BTreeSet<String>,
+    /// The versions of PostgreSQL to do it with, one after the other; none: the one that is there.
+    versions: Vec<u32>,
     /// All there is, not a slice.
     full: bool,
     chosen: regress::Chosen,
@@ -98,6 +104,9 @@ struct Options {
 pub fn run(args: &[String]) -> Result<()> {
     let options = options(args)?;
     options.chosen.validate()?;
+    if !options.versions.is_empty() {
+        return with_each(&options);
+    }
     let begun = Instant::now();
     let mut tally = Tally::default();
     if let Err(error) = steps(&options, &mut tally) {
@@ -108,19 +117,22 @@ pub fn run(args: &[String]) -> Result<()> {
 }
 
 fn options(args: &[String]) -> Result<Options> {
-    let mut options = Options {
-        only: BTreeSet::new(),
-        full: false,
-        chosen: regress::Chosen {
-            tests: Vec::new(),
-            bless: false,
-        },
-    };
+    let mut options = Options::default();
     let mut args = args.iter().map(String::as_str);
     while let Some(arg) = args.next() {
         match arg {
             "--" => {}
             "--full" => options.full = true,
+            "--pg" => {
+                options.versions = match args.next().unwrap_or_default() {
+                    "all" => setup::VERSIONS.collect(),
+                    some => some
+                        .split(',')
+                        .map(str::parse)
+                        .collect::<Result<_, _>>()
+                        .with_context(|| format!("--pg {some}: it wants versions, or all"))?,
+                }
+            }
             "--bless" | "--accept" => options.chosen.bless = true,
             "--only" => {
                 for step in args.next().unwrap_or_default().split(',') {
@@ -136,11 +148,42 @@ fn options(args: &[String]) -> Result<Options> {
             }
             test if !test.starts_with('-') => options.chosen.tests.push(test.to_string()),
             other => {
-                bail!("unknown option {other}: use --only STEP[,STEP] [TEST …], --full, --bless")
+                bail!(
+                    "unknown option {other}: use --only STEP[,STEP] [TEST …], --pg VERSION, --full, --bless"
+                )
             }
         }
     }
     Ok(options)
+}
+
+/// Starts this program for each version: all of it is told by `PG_CONFIG` which one it is for.
+fn with_each(options: &Options) -> Result<()> {
+    let mut failed = Vec::new();
+    for (i, version) in options.versions.iter().enumerate() {
+        println!("==> PostgreSQL {version}");
+        let pg = setup::ensure_version(*version)?;
+        let steps = STEPS
+            .iter()
+            .map(|(step, _)| *step)
+            .filter(|step| wanted(options, step) && (i == 0 || !ANY_POSTGRES.contains(step)));
+        let steps: Vec<&str> = steps.collect();
+        if steps.is_empty() {
+            continue;
+        }
+        let mut verify = Command::new(std::env::current_exe()?);
+        verify
+            .args(["verify", "--only", &steps.join(",")])
+            .args(options.full.then_some("--full"))
+            .args(options.chosen.bless.then_some("--bless"))
+            .args(&options.chosen.tests)
+            .env("PG_CONFIG", &pg.pg_config);
+        if !verify.status()?.success() {
+            failed.push(format!("PostgreSQL {version}"));
+        }
+    }
+    ensure!(failed.is_empty(), "failed with {}", failed.join(", "));
+    Ok(())
 }
 
 /// Runs the chosen steps until one fails.
@@ -150,7 +193,10 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
     let pg = setup::ensure()?;
     println!("    PostgreSQL {} {}", pg.version, seconds(begun.elapsed()));
 
-    let out = setup::target_dir().join("verify");
+    let mut out = setup::target_dir().join("verify");
+    if pg.version != setup::SERVER {
+        out.push(pg.feature());
+    }
     fs::create_dir_all(&out)?;
     let mut server = None;
     for (step, what) in STEPS {
@@ -572,6 +618,14 @@ mod tests {
                 && !wanted(&options, "clippy")
         );
         assert_eq!(options.chosen.tests, ["task_create"]);
+    }
+
+    #[test]
+    fn versions_are_listed_or_all() {
+        let versions = |of: &str| options(&["--pg".into(), of.into()]).map(|o| o.versions);
+        assert_eq!(versions("all").unwrap(), [15, 16, 17, 18]);
+        assert_eq!(versions("18,15").unwrap(), [18, 15]);
+        assert!(versions("").is_err());
     }
 
     #[test]

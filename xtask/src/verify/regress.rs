@@ -75,6 +75,7 @@ pub fn isolation(
 }
 
 /// Which tests are run and whether what they print is kept as expected from now on.
+#[derive(Default)]
 pub struct Chosen {
     /// Names of tests; all of them when empty.
     pub tests: Vec<String>,
