@@ -2,6 +2,8 @@
 -- value (`problem`), because the call that ends the step before it must not fail for it. So this is where errors are caught,
 -- in a subtransaction that writes nothing.
 
+SET LOCAL search_path = pg_catalog, pg_temp; -- see schema.sql
+
 -- Why a text is no jsonpath, or no interval; NULL: it is one.
 CREATE FUNCTION baton._why_not(type_name text, value text) RETURNS text LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres'
 AS $$
@@ -18,7 +20,7 @@ END
 $$;
 
 -- A text as the interval that it is, whatever the caller's style.
-CREATE FUNCTION baton._interval(value text) RETURNS interval LANGUAGE sql STABLE SET intervalstyle = 'postgres'
+CREATE FUNCTION baton._interval(value text) RETURNS interval LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres'
     AS 'SELECT $1::pg_catalog.interval';
 
 -- What the paths of a run's definition see: its input, and where these steps are and what they have come to.
@@ -180,7 +182,7 @@ END
 $$;
 
 -- One path of a template, replaced by what it yields: one value, null for none, an array for several.
-CREATE FUNCTION baton._fill(template jsonb, place jsonb, document jsonb) RETURNS jsonb LANGUAGE sql STABLE
+CREATE FUNCTION baton._fill(template jsonb, place jsonb, document jsonb) RETURNS jsonb LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN place -> 'path' = '[]' THEN v.value
            ELSE jsonb_set(template, ARRAY(SELECT value FROM jsonb_array_elements_text(place -> 'path') WITH ORDINALITY AS p (value, ordinal) ORDER BY ordinal), v.value) END
@@ -190,7 +192,7 @@ $$;
 
 -- The same for the paths that read the item.
 CREATE FUNCTION baton._fill_item(template jsonb, places jsonb, document jsonb, item jsonb, item_index int) RETURNS jsonb
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     place jsonb;
@@ -204,3 +206,5 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION baton._why_not, baton._interval, baton._document, baton._evaluate, baton._compensation, baton._fill, baton._fill_item FROM PUBLIC;
+
+SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('baton.install_path'), true);

@@ -11,6 +11,12 @@
 -- The `leased` event of the last lease and the `final` event are not rows of the tape: they are these
 -- very rows, read as events by task_events. So the tape cannot disagree with the state.
 
+-- As CREATE EXTENSION runs this, whoever may create in the extension's schema could have put an operator there that fits better than
+-- the server's own, and it would run as a superuser. So only the server's are in sight, but where pgrx's functions go into that schema.
+-- (@extschema@ would do the same, and would refuse schemas whose names have to be quoted.)
+SELECT pg_catalog.set_config('baton.install_path', pg_catalog.current_setting('search_path'), true);
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- Text is handled in Rust, whose strings are UTF-8.
 DO $$
 BEGIN
@@ -42,12 +48,10 @@ CREATE FUNCTION baton._clock() RETURNS timestamptz LANGUAGE sql VOLATILE
     AS 'SELECT pg_catalog.clock_timestamp()';
 
 -- States by number: a terminal state is 10 or more. The names live in the model; these two
--- functions repeat them for SQL, and a test compares.
+-- functions repeat them for SQL, and a test compares. Inlined, they are read in whatever search_path there is: no operator, no CASE.
 CREATE FUNCTION baton._state_name(state smallint) RETURNS text LANGUAGE sql IMMUTABLE
-    AS $$SELECT CASE state
-        WHEN 0 THEN 'scheduled' WHEN 1 THEN 'blocked' WHEN 2 THEN 'ready' WHEN 3 THEN 'running' WHEN 4 THEN 'compensating'
-        WHEN 10 THEN 'completed' WHEN 11 THEN 'failed' WHEN 12 THEN 'cancelled' WHEN 13 THEN 'compensated' WHEN 14 THEN 'quarantined'
-    END$$;
+    AS $$SELECT ('[0:14]={scheduled, blocked, ready, running, compensating, NULL, NULL, NULL, NULL, NULL,
+                  completed, failed, cancelled, compensated, quarantined}'::pg_catalog.text[])[state]$$;
 
 -- Where a compensation is: as its task has ended, or stands.
 CREATE FUNCTION baton._state_name_of_compensation(ended smallint, live smallint) RETURNS text LANGUAGE sql IMMUTABLE
@@ -503,3 +507,5 @@ BEGIN
     END LOOP;
 END
 $$;
+
+SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('baton.install_path'), true);

@@ -2,6 +2,8 @@
 -- none: a condition that is decided before any condition of the caller's (security_barrier), and once before the first row, so that
 -- it is decided even if there is no row.
 
+SET LOCAL search_path = pg_catalog, pg_temp; -- see schema.sql
+
 -- `default` exists after install: its row is made at first use (a row written by the install script
 -- would break the restore of a dump).
 CREATE VIEW baton.queue_stats WITH (security_barrier) AS
@@ -79,3 +81,5 @@ COMMENT ON VIEW baton.slot_usage IS 'A row a slot key (with a name, or the bound
 COMMENT ON VIEW baton.workflow_progress IS 'A row a run: its state, how many of its steps have ended, and its tasks: how many run, and how the others ended.';
 COMMENT ON VIEW baton.queue_stats IS 'A row a queue: its depth per state, how long the oldest ready task has been in line, its live leases, and whether it is paused.';
 COMMENT ON VIEW baton.leases IS 'A row a running task: who holds it, with which token, until when.';
+
+SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('baton.install_path'), true);
