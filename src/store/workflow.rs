@@ -133,8 +133,8 @@ pub fn compensation(session: &Session, of: &Compensate) -> Result<Jsonb, String>
     payload.ok_or_else(|| problem.unwrap_or_default())
 }
 
-/// A definition as the server writes it.
-pub fn text(session: &Session, definition: Jsonb) -> String {
+/// A definition as the server writes it; `None`: it has a number that is beyond double precision.
+pub fn text(session: &Session, definition: Jsonb) -> Option<String> {
     TEXT.with(|s| {
         s.write(session, &[definition.into()])
             .first(|row| row.get())

@@ -56,7 +56,11 @@ pub fn checked(session: &Session, definition: Jsonb) -> Checked<Definition> {
             )),
         );
     }
-    let read = definition::parse(&workflow::text(session, definition)).map_err(|problem| {
+    let text = workflow::text(session, definition).ok_or_else(|| {
+        Misuse::bad_value("argument \"definition\" has a number that is too large or too small")
+            .detail("Numbers are double precision.")
+    })?;
+    let read = definition::parse(&text).map_err(|problem| {
         let misuse = if problem.over_limit {
             Misuse::over_limit(problem.message)
         } else {
