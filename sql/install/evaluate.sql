@@ -131,9 +131,9 @@ BEGIN
             FROM jsonb_array_elements(found) WITH ORDINALITY AS i (value, ordinal) ORDER BY ordinal);
     END IF;
 
-    SELECT format('"payload" of item %s has %s bytes, at most %s are allowed', ordinal - 1, pg_column_size(value), max_bytes)
+    SELECT format('"payload" of item %s has %s bytes, at most %s are allowed', ordinal - 1, pg_column_size(value) - 4, max_bytes)
     INTO problem
-    FROM unnest(payloads) WITH ORDINALITY AS p (value, ordinal) WHERE pg_column_size(value) > max_bytes LIMIT 1;
+    FROM unnest(payloads) WITH ORDINALITY AS p (value, ordinal) WHERE pg_column_size(value) - 4 > max_bytes LIMIT 1;
     IF problem IS NOT NULL THEN
         verdict := 'failed';
         payloads := NULL;
@@ -167,7 +167,7 @@ BEGIN
         payload := baton._fill(payload, place, document);
         EXIT WHEN pg_column_size(payload) > 2 * max_bytes + pg_column_size(template);
     END LOOP;
-    IF pg_column_size(payload) > max_bytes THEN
+    IF pg_column_size(payload) - 4 > max_bytes THEN
         problem := format('"payload" has more than %s bytes', max_bytes);
         payload := NULL;
     END IF;

@@ -141,6 +141,15 @@ impl Misuse {
         )
     }
 
+    /// 55000: somebody has changed a table of the extension.
+    pub fn not_as_made(table: &CStr, how: &str) -> Misuse {
+        let table = table.to_string_lossy();
+        Misuse::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("table \"baton.{table}\" is not as the extension made it: {how}"),
+        )
+    }
+
     /// 42704: no such role.
     pub fn no_role(name: &str) -> Misuse {
         Misuse::new(

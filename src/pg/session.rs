@@ -22,8 +22,11 @@ pub struct Session {
 impl Session {
     /// For functions that write. `function` names it in the error of a read-only transaction (25006).
     pub fn verb(function: &CStr) -> Session {
-        // SAFETY: plain server call; raises if the transaction may not write.
-        unsafe { pg_sys::PreventCommandIfReadOnly(function.as_ptr()) };
+        // SAFETY: plain server calls; they raise if the transaction may not write, or runs in parallel (25006, 25000).
+        unsafe {
+            pg_sys::PreventCommandIfReadOnly(function.as_ptr());
+            pg_sys::PreventCommandIfParallelMode(function.as_ptr());
+        }
         Session::open()
     }
 

@@ -21,7 +21,8 @@ use std::sync::Once;
 /// The columns of a table, in their order; see `table!`.
 pub trait Columns: Copy + 'static {
     const TABLE: &'static CStr;
-    const NAMES: &'static [&'static str];
+    /// Their names and types.
+    const COLUMNS: &'static [(&'static str, pg_sys::Oid)];
 
     fn position(self) -> usize;
 
@@ -38,10 +39,10 @@ pub trait Columns: Copy + 'static {
     }
 }
 
-/// Declares a table's columns: `Live = "task_live" { task_id, … }`.
+/// Declares a table's columns: `Live = "task_live" { task_id: bigint, … }`.
 #[macro_export]
 macro_rules! table {
-    ($(#[$doc:meta])* $columns:ident = $table:literal { $($column:ident),* $(,)? }) => {
+    ($(#[$doc:meta])* $columns:ident = $table:literal { $($column:ident: $type:ident),* $(,)? }) => {
         $(#[$doc])*
         #[allow(non_camel_case_types, dead_code, reason = "the columns are named as in the schema, all of them, in their order")]
         #[derive(Clone, Copy)]
@@ -49,7 +50,7 @@ macro_rules! table {
 
         impl $crate::pg::table::Columns for $columns {
             const TABLE: &'static std::ffi::CStr = $table;
-            const NAMES: &'static [&'static str] = &[$(stringify!($column)),*];
+            const COLUMNS: &'static [(&'static str, pgrx::pg_sys::Oid)] = &[$((stringify!($column), $crate::pg::table::sql::$type)),*];
 
             fn position(self) -> usize {
                 self as usize
@@ -63,6 +64,25 @@ macro_rules! table {
             }
         }
     };
+}
+
+/// The types of columns, under the names that `table!` has for them.
+#[allow(non_upper_case_globals, reason = "SQL's names")]
+pub mod sql {
+    use pgrx::pg_sys::{self, Oid};
+
+    pub const smallint: Oid = pg_sys::INT2OID;
+    pub const int: Oid = pg_sys::INT4OID;
+    pub const bigint: Oid = pg_sys::INT8OID;
+    pub const boolean: Oid = pg_sys::BOOLOID;
+    pub const text: Oid = pg_sys::TEXTOID;
+    pub const jsonb: Oid = pg_sys::JSONBOID;
+    pub const interval: Oid = pg_sys::INTERVALOID;
+    pub const timestamptz: Oid = pg_sys::TIMESTAMPTZOID;
+    pub const smallints: Oid = pg_sys::INT2ARRAYOID;
+    pub const ints: Oid = pg_sys::INT4ARRAYOID;
+    pub const bigints: Oid = pg_sys::INT8ARRAYOID;
+    pub const jsonbs: Oid = pg_sys::JSONBARRAYOID;
 }
 
 /// What is kept of a table until somebody changes it: its indexes and constraints, ready to be evaluated.
@@ -134,13 +154,16 @@ fn know(relation: pg_sys::Oid) {
 
 impl Shape {
     /// Reads the catalogs.
-    fn read(table: &CStr, names: &[&str]) -> Shape {
+    fn read(table: &CStr, columns: &[(&str, pg_sys::Oid)]) -> Shape {
         watch();
         let generation = GENERATION.get();
         // SAFETY: the relation is open while its descriptor is read; what is kept is allocated in its own memory context, which
         // lives as long as the shape.
         unsafe {
             let id = relation_named(table);
+            if id == pg_sys::InvalidOid {
+                Misuse::not_as_made(table, "it is gone").raise();
+            }
             know(id);
             let relation = pg_sys::table_open(id, pg_sys::AccessShareLock as _);
             let context = pg_sys::AllocSetContextCreateExtended(
@@ -162,7 +185,7 @@ impl Shape {
             {
                 let _there = Switched::to(context);
                 shape.evaluation = pg_sys::CreateStandaloneExprContext();
-                shape.read_columns((*relation).rd_att, table, names);
+                shape.read_columns((*relation).rd_att, table, columns);
                 shape.read_indexes(relation);
             }
             pg_sys::table_close(relation, pg_sys::AccessShareLock as _);
@@ -174,17 +197,20 @@ impl Shape {
         &mut self,
         description: pg_sys::TupleDesc,
         table: &CStr,
-        names: &[&str],
+        columns: &[(&str, pg_sys::Oid)],
     ) {
-        let columns = (*description).natts as usize;
-        assert!(columns >= names.len(), "{table:?} has all its columns");
-        for i in 0..columns {
-            let attribute = compat::attribute(description, i);
+        let there = (*description).natts as usize;
+        for i in 0..there.max(columns.len()) {
+            let known = columns.get(i);
+            let attribute = (i < there).then(|| compat::attribute(description, i));
+            let found = attribute.map(|a| (pgrx::name_data_to_str(&a.attname), a.atttypid));
+            // (Columns that somebody has added are let alone.)
+            if known.is_some() && found.as_ref() != known {
+                Misuse::not_as_made(table, &format!("column {} is not {}", i + 1, columns[i].0))
+                    .raise();
+            }
+            let Some(attribute) = attribute else { continue };
             let name = pgrx::name_data_to_str(&attribute.attname);
-            assert!(
-                names.get(i).is_none_or(|known| *known == name),
-                "column {i} of {table:?} is {name}"
-            );
             if attribute.attnotnull {
                 self.not_null.push((i, name.to_owned()));
             }
@@ -290,7 +316,7 @@ impl<C: Columns> Table<C> {
             let shape = match kept {
                 Some(shape) if shape.generation == GENERATION.get() => shape,
                 _ => {
-                    let shape = Rc::new(Shape::read(C::TABLE, C::NAMES));
+                    let shape = Rc::new(Shape::read(C::TABLE, C::COLUMNS));
                     C::with_shape(|kept| kept.replace(Some(shape.clone())));
                     shape
                 }
@@ -318,7 +344,8 @@ impl<C: Columns> Table<C> {
         keys: [Key; N],
     ) -> Scan<'_, C> {
         let kept = self.shape.indexes.iter().find(|kept| kept.name == index);
-        let kept = kept.unwrap_or_else(|| panic!("no index {index}"));
+        let gone = || Misuse::not_as_made(C::TABLE, &format!("index {index} is gone")).raise();
+        let kept = kept.unwrap_or_else(gone);
         // SAFETY: the keys are of the types of the index's columns (a wrong one would be another operator's), and copied by
         // index_rescan.
         unsafe {
