@@ -105,11 +105,12 @@ BEGIN
     FOR i IN 1..7 LOOP
         SELECT array_agg(a.task_id), array_agg(a.lease_token) INTO ids, tokens FROM task_acquire_lease(q || ' slots', 'w', max_tasks => 2) a;
         EXIT WHEN ids IS NULL;
-        RETURN QUERY SELECT 64 + i, string_agg(concat_ws(' ', g.key, CASE
+        -- (One after the other by key, and not while they are gathered: 16 and later sort before they gather.)
+        RETURN QUERY SELECT 64 + i, string_agg(one, ', ') FROM (SELECT concat_ws(' ', g.key, CASE
                 WHEN g.key = '2' AND g.attempt = 1 THEN (SELECT f.outcome || ' ' || f.state FROM task_fail_attempt(u.id, u.token, retry_after => interval '0') f)
                 WHEN g.key = '3' THEN (SELECT f.outcome FROM task_release(u.id, u.token, '1 hour') f)
-                ELSE (SELECT f.outcome || ' ' || cardinality(f.dispatched) FROM task_finalize(u.id, u.token, 'completed') f) END), ', ' ORDER BY g.key)
-            FROM unnest(ids, tokens) u (id, token), task_get(u.id) g;
+                ELSE (SELECT f.outcome || ' ' || cardinality(f.dispatched) FROM task_finalize(u.id, u.token, 'completed') f) END) AS one
+            FROM unnest(ids, tokens) u (id, token), task_get(u.id) g ORDER BY g.key) each;
         IF i = 2 THEN PERFORM slot_set(q || ' k', 2); ELSIF i = 3 THEN PERFORM slot_set(q || ' l', 1); END IF;
     END LOOP;
     RETURN QUERY SELECT 72, string_agg(concat_ws(' ', l.key, l.state, replace(array_to_string(l.slot_keys, ' '), q, '')), ', ' ORDER BY l.key) FROM task_list(q || ' slots') l;
@@ -171,7 +172,9 @@ INSERT INTO told SELECT 'formats', * FROM story('formats');
 SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; SET enable_nestloop = off; SET enable_material = off; SET enable_memoize = off; SET plan_cache_mode = force_custom_plan; SET work_mem = '64kB'; SET jit = on; SET jit_above_cost = 0; SET geqo_threshold = 2; SET join_collapse_limit = 1; SET from_collapse_limit = 1; SET cursor_tuple_fraction = 0; SET random_page_cost = 1e6;
 INSERT INTO told SELECT 'no index', * FROM story('no index');
 \c
-SET enable_seqscan = off; SET enable_sort = off; SET enable_hashagg = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan; SET force_parallel_mode = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET max_parallel_workers_per_gather = 4; SET constraint_exclusion = on; SET default_statistics_target = 1;
+-- (its name changed in 16)
+SELECT set_config(name, 'on', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query') \gset
+SET enable_seqscan = off; SET enable_sort = off; SET enable_hashagg = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET max_parallel_workers_per_gather = 4; SET constraint_exclusion = on; SET default_statistics_target = 1;
 INSERT INTO told SELECT 'no sort', * FROM story('no sort');
 \c
 SET default_transaction_isolation = 'serializable'; SET default_transaction_deferrable = on; SET synchronous_commit = off; SET row_security = off; SET check_function_bodies = off; SET idle_in_transaction_session_timeout = '1 min'; SET lock_timeout = '1 min'; SET statement_timeout = '1 min'; SET search_path = public;

@@ -75,7 +75,9 @@ ANALYZE baton.task, baton.task_live;
 SELECT count(*) FROM task_acquire_lease('deep', 'w');
 SELECT count(*) FROM task_acquire_lease('deep', 'w', max_tasks => 7);
 \c
-SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; SET enable_nestloop = off; SET work_mem = '64kB'; SET force_parallel_mode = on; SET cursor_tuple_fraction = 0;
+-- (its name changed in 16)
+SELECT set_config(name, 'on', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query') \gset
+SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; SET enable_nestloop = off; SET work_mem = '64kB'; SET cursor_tuple_fraction = 0;
 SELECT count(*) FROM task_acquire_lease('deep', 'w');
 SELECT count(*) FROM task_acquire_lease('deep', 'w', max_tasks => 7);
 SELECT count(*), min(lost_leases), max(attempt) FROM task_acquire_lease('deep', 'w', max_tasks => 1000);
