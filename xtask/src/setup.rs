@@ -411,7 +411,7 @@ fn may_apt() -> bool {
     may && which(Path::new("apt-get")).is_some()
 }
 
-fn apt_get(packages: &[String]) -> Result<()> {
+pub fn apt_get(packages: &[String]) -> Result<()> {
     let list = packages.join(" ");
     ensure!(may_apt(), "missing on this machine: {list}");
     let sudo = !is_root();

@@ -5,6 +5,7 @@
 //! before `install`, and why whatever needs a server comes after it.
 
 pub mod costs;
+pub mod deny;
 pub mod examples;
 pub mod mermaid;
 pub mod process;
@@ -37,9 +38,10 @@ const DEMO_FILES: &str = "300";
 const WORKFLOW_FILES: &str = "60";
 
 /// The name of each step, for `--only`, and what it proves.
-const STEPS: [(&str, &str); 17] = [
+const STEPS: [(&str, &str); 18] = [
     ("fmt", "the code is formatted"),
     ("clippy", "no warnings"),
+    ("deny", "what comes in as a dependency may"),
     (
         "unit",
         "the pure model, the rules of the house, these tools, the checker's examination",
@@ -89,7 +91,7 @@ const NEED_SERVER: [&str; 6] = [
 const NEED_INSTALL: [&str; 4] = ["costs", "races", "stress", "bugs"];
 
 /// Steps for which it does not matter which PostgreSQL there is.
-const ANY_POSTGRES: [&str; 6] = ["fmt", "unit", "model", "demo", "mermaid", "bugs"];
+const ANY_POSTGRES: [&str; 7] = ["fmt", "deny", "unit", "model", "demo", "mermaid", "bugs"];
 
 #[derive(Default)]
 struct Options {
@@ -212,6 +214,7 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
         let done = match (step, &server) {
             ("fmt", _) => fmt(&pg, &out, tally),
             ("clippy", _) => clippy(&pg, &out, tally),
+            ("deny", _) => deny::run(&out, tally),
             ("unit", _) => unit(&pg, &out, tally),
             ("model", _) => {
                 let quick: &[&str] = if options.full { &[] } else { &["--quick"] };
