@@ -8,6 +8,7 @@ pub mod costs;
 pub mod deny;
 pub mod examples;
 pub mod mermaid;
+pub mod pgspot;
 pub mod process;
 pub mod regress;
 pub mod tally;
@@ -38,7 +39,7 @@ const DEMO_FILES: &str = "300";
 const WORKFLOW_FILES: &str = "60";
 
 /// The name of each step, for `--only`, and what it proves.
-const STEPS: [(&str, &str); 18] = [
+const STEPS: [(&str, &str); 19] = [
     ("fmt", "the code is formatted"),
     ("clippy", "no warnings"),
     ("deny", "what comes in as a dependency may"),
@@ -49,6 +50,7 @@ const STEPS: [(&str, &str); 18] = [
     ("model", "all orders of few calls"),
     ("pgrx", "tests inside the server"),
     ("install", "a release build, installed"),
+    ("pgspot", "what is run as a superuser is nobody else's"),
     ("generate", "generated files are fresh"),
     ("regress", "the SQL face, one behaviour a file"),
     ("isolation", "the races, one a spec"),
@@ -88,7 +90,7 @@ const NEED_SERVER: [&str; 6] = [
     "mermaid",
 ];
 /// Steps that start servers of their own, with the extension that is installed.
-const NEED_INSTALL: [&str; 4] = ["costs", "races", "stress", "bugs"];
+const NEED_INSTALL: [&str; 5] = ["pgspot", "costs", "races", "stress", "bugs"];
 
 /// Steps for which it does not matter which PostgreSQL there is.
 const ANY_POSTGRES: [&str; 7] = ["fmt", "deny", "unit", "model", "demo", "mermaid", "bugs"];
@@ -222,6 +224,7 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
             }
             ("pgrx", _) => pgrx(&pg, &out, tally),
             ("install", _) => timed(tally, "install", || setup::install(&pg)),
+            ("pgspot", _) => pgspot::run(&pg, &out, tally),
             ("demo", _) => demos(tally),
             ("generate", Some(server)) => generate::check(server, tally),
             ("regress", Some(server)) => {
