@@ -13,7 +13,7 @@
 
 -- As CREATE EXTENSION runs this, whoever may create in the extension's schema could have put an operator there that fits better than
 -- the server's own, and it would run as a superuser. So only the server's are in sight, but where pgrx's functions go into that schema.
--- (@extschema@ would do the same, and would refuse schemas whose names have to be quoted.)
+-- (The server's own placeholder for it would refuse schemas whose names have to be quoted, even in a comment.)
 SELECT pg_catalog.set_config('baton.install_path', pg_catalog.current_setting('search_path'), true);
 SET LOCAL search_path = pg_catalog, pg_temp;
 

@@ -235,6 +235,9 @@ impl Shape {
 
     unsafe fn read_indexes(&mut self, relation: pg_sys::Relation) {
         let list = pg_sys::RelationGetIndexList(relation);
+        if list.is_null() {
+            return; // Somebody has dropped them all.
+        }
         for i in 0..(*list).length as usize {
             let id = (*(*list).elements.add(i)).oid_value;
             know(id);
