@@ -9,12 +9,17 @@ use std::path::{Path, PathBuf};
 #[path = "../xtask/src/seeded_bugs/patch.rs"]
 mod patch;
 
+/// Where the versions of PostgreSQL differ.
+const COMPAT: &str = "src/pg/compat.rs";
+
 /// One violation: where, and what is there.
 type Found = Vec<String>;
 
 #[test]
 fn there_is_something_to_look_at() {
+    let versions = read(COMPAT).matches("feature = \"pg").count();
     let counts = [
+        ("versions in src/pg/compat.rs", versions),
         ("functions with #[pg_extern]", functions().len()),
         ("files in src/model", rust_files("src/model").len()),
         ("files in src/store", rust_files("src/store").len()),
@@ -137,6 +142,31 @@ fn only_pg_is_unsafe() {
     accept(
         found,
         "what the compiler cannot prove is kept in src/pg, where somebody has to look for it",
+    );
+}
+
+#[test]
+fn only_compat_knows_versions() {
+    let mut found = Found::new();
+    for file in rust_files("src") {
+        let code = Code::of(&file.text);
+        let features = code.literals.iter().filter(|(_, literal)| {
+            literal
+                .strip_prefix("pg")
+                .is_some_and(|version| version.parse::<u32>().is_ok())
+        });
+        let lines = features.map(|(line, _)| *line).chain(
+            ["PG_VERSION_NUM", "PG_MAJORVERSION_NUM"]
+                .into_iter()
+                .flat_map(|word| code.lines_with_word(word)),
+        );
+        for line in lines.filter(|_| file.path != COMPAT) {
+            found.push(format!("{}:{line}", file.path));
+        }
+    }
+    accept(
+        found,
+        "what differs between the versions of PostgreSQL is in one file, to be read when the next one comes",
     );
 }
 
