@@ -9,6 +9,7 @@ pub mod generate;
 #[allow(dead_code, reason = "only the state machine is of use here")]
 #[path = "../../src/model/mod.rs"]
 mod model;
+pub mod package;
 pub mod pypi;
 pub mod seeded_bugs;
 pub mod setup;

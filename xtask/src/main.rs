@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{bench, demo, generate, seeded_bugs, setup, verify};
+use xtask::{bench, demo, generate, package, seeded_bugs, setup, verify};
 
 const HELP: &str = "\
 usage: cargo xtask <command> [options]
@@ -28,6 +28,8 @@ usage: cargo xtask <command> [options]
   seeded-bugs [NAME …]   put known bugs into a copy of the code: the tests catch them (also: cargo seeded-bugs)
              --list      what they are, and which tests catch them
              --all-tests run every SQL test on each, and print all that catch it
+  package    make a Debian package of the extension, in target/package
+             --pg VERSION  for another PostgreSQL than 15
   setup      install what is missing, build the extension and install it";
 
 fn main() -> ExitCode {
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         "verify" => verify::run(&args),
         "generate" => generate::run(&args),
         "bench" => bench::run(&args),
+        "package" => package::run(&args),
         "seeded-bugs" => seeded_bugs::run(&args),
         "setup" => setup::ensure().and_then(|pg| setup::install(&pg)),
         "--help" | "-h" | "help" => {

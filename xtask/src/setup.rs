@@ -106,7 +106,7 @@ impl Pg {
             .find(|pg| pg.version == version && pg.is_complete()))
     }
 
-    fn at(pg_config: &Path) -> Result<Pg> {
+    pub fn at(pg_config: &Path) -> Result<Pg> {
         let ask = |what: &str| -> Result<String> { output(Command::new(pg_config).arg(what)) };
         let version = ask("--version")?;
         let version: String = version

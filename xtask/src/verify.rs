@@ -8,6 +8,7 @@ pub mod costs;
 pub mod deny;
 pub mod examples;
 pub mod mermaid;
+pub mod package;
 pub mod pgspot;
 pub mod process;
 pub mod regress;
@@ -39,7 +40,7 @@ const DEMO_FILES: &str = "300";
 const WORKFLOW_FILES: &str = "60";
 
 /// The name of each step, for `--only`, and what it proves.
-const STEPS: [(&str, &str); 19] = [
+const STEPS: [(&str, &str); 20] = [
     ("fmt", "the code is formatted"),
     ("clippy", "no warnings"),
     ("deny", "what comes in as a dependency may"),
@@ -51,6 +52,7 @@ const STEPS: [(&str, &str); 19] = [
     ("pgrx", "tests inside the server"),
     ("install", "a release build, installed"),
     ("pgspot", "what is run as a superuser is nobody else's"),
+    ("package", "what others install from"),
     ("generate", "generated files are fresh"),
     ("regress", "the SQL face, one behaviour a file"),
     ("isolation", "the races, one a spec"),
@@ -225,6 +227,7 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
             ("pgrx", _) => pgrx(&pg, &out, tally),
             ("install", _) => timed(tally, "install", || setup::install(&pg)),
             ("pgspot", _) => pgspot::run(&pg, &out, tally),
+            ("package", _) => package::run(&pg, &out, tally),
             ("demo", _) => demos(tally),
             ("generate", Some(server)) => generate::check(server, tally),
             ("regress", Some(server)) => {

@@ -6,12 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::process;
 use super::tally::Tally;
-use crate::pypi;
 use crate::setup::{self, Pg};
+use crate::{package, pypi};
 
 const VERSION: &str = "0.9.4";
 
@@ -61,19 +61,9 @@ pub fn run(pg: &Pg, out: &Path, tally: &mut Tally) -> Result<()> {
 /// The install script first: what it creates is ours in the upgrade scripts, too.
 fn scripts(pg: &Pg) -> Result<Vec<PathBuf>> {
     let installed = pg.sharedir.join("extension");
-    let control = fs::read_to_string(installed.join("pg_baton.control"))?;
-    let version = control
-        .lines()
-        .find_map(|line| line.strip_prefix("default_version = '"))
-        .and_then(|rest| rest.strip_suffix('\''))
-        .context("pg_baton.control has no default_version")?;
-    let mut upgrades: Vec<PathBuf> = fs::read_dir(setup::root().join("sql"))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|e| e == "sql"))
-        .collect();
-    upgrades.sort();
+    let version = package::default_version(&installed.join("pg_baton.control"))?;
     let mut scripts = vec![installed.join(format!("pg_baton--{version}.sql"))];
-    scripts.extend(upgrades);
+    scripts.extend(package::upgrades()?);
     Ok(scripts)
 }
 
