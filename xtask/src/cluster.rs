@@ -62,6 +62,26 @@ impl Cluster {
         conf: &[(&str, &str)],
         library: &Path,
     ) -> Result<Cluster> {
+        Cluster::start_with(pg, name, conf, library, Cluster::init)
+    }
+
+    /// Starts a cluster on data that `make` has put into its data directory.
+    pub fn start_on(
+        pg: &Pg,
+        name: &str,
+        conf: &[(&str, &str)],
+        make: impl FnOnce(&Cluster) -> Result<()>,
+    ) -> Result<Cluster> {
+        Cluster::start_with(pg, name, conf, &installed_library(pg), make)
+    }
+
+    fn start_with(
+        pg: &Pg,
+        name: &str,
+        conf: &[(&str, &str)],
+        library: &Path,
+        make: impl FnOnce(&Cluster) -> Result<()>,
+    ) -> Result<Cluster> {
         let account = Account::of_server()?;
         let home = target_dir().join("clusters");
         let lock = fs::create_dir_all(&home)
@@ -85,8 +105,8 @@ impl Cluster {
             keep: false,
             _lock: lock,
         };
-        cluster.init()?;
         cluster.copy_library(library)?;
+        make(&cluster)?;
         cluster.launch()?;
         Ok(cluster)
     }
@@ -214,7 +234,8 @@ impl Cluster {
         self.socket_dir().join(format!(".s.PGSQL.{PORT}"))
     }
 
-    fn init(&self) -> Result<()> {
+    /// An empty cluster.
+    pub fn init(&self) -> Result<()> {
         let locale = output(Command::new("locale").arg("-a")).unwrap_or_default();
         let utf8 = locale
             .lines()
@@ -293,19 +314,20 @@ impl Cluster {
         output(&mut stop).map(drop)
     }
 
-    fn command(&self, program: &str) -> Command {
+    /// A program of the server's, run as whoever runs the server.
+    pub fn command(&self, program: &str) -> Command {
         self.account.command(&self.bindir.join(program), &self.dir)
     }
 
-    fn data_dir(&self) -> PathBuf {
+    pub fn data_dir(&self) -> PathBuf {
         self.dir.join("data")
     }
 
-    fn library_dir(&self) -> PathBuf {
+    pub fn library_dir(&self) -> PathBuf {
         self.dir.join("lib")
     }
 
-    fn socket_dir(&self) -> PathBuf {
+    pub fn socket_dir(&self) -> PathBuf {
         self.dir.join("s")
     }
 }
