@@ -4,6 +4,7 @@
 //! as few times as can be. The pgrx tests install a test build over the released one; that is why they come
 //! before `install`, and why whatever needs a server comes after it.
 
+pub mod backup;
 pub mod costs;
 pub mod deny;
 pub mod examples;
@@ -63,6 +64,7 @@ const STEPS: [(&str, &str); 20] = [
     ("executor", "messages, and one successor a group"),
     ("races", "the five races, in plain SQL and here"),
     ("stress", "random clients, and everything that fails"),
+    ("backup", "dumps, copies and pg_upgrade lose nothing"),
     ("bugs", "the tests notice what is broken on purpose"),
 ];
 
@@ -92,7 +94,7 @@ const NEED_SERVER: [&str; 6] = [
     "mermaid",
 ];
 /// Steps that start servers of their own, with the extension that is installed.
-const NEED_INSTALL: [&str; 5] = ["pgspot", "costs", "races", "stress", "bugs"];
+const NEED_INSTALL: [&str; 6] = ["pgspot", "costs", "races", "stress", "backup", "bugs"];
 
 /// Steps for which it does not matter which PostgreSQL there is.
 const ANY_POSTGRES: [&str; 7] = ["fmt", "deny", "unit", "model", "demo", "mermaid", "bugs"];
@@ -267,6 +269,7 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
                     &[&["--installed"], much].concat(),
                 )
             }
+            ("backup", _) => backup::run(&pg, &out, options.full, options.chosen.bless, tally),
             ("bugs", _) => seeded_bugs::all(tally),
             _ => bail!("step {step} is not wired"),
         };
