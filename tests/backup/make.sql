@@ -41,7 +41,8 @@ CREATE FUNCTION worked(queue text, state text = 'completed', result jsonb = NULL
 
 -- Queues with settings of their own; the one that is always there, used and altered; one that is paused, one dropped with what has
 -- ended in it, one that was dropped and made again; a name that needs quotes.
-SELECT count(queue_create('tenant ' || n, lease_ttl => make_interval(secs => 5 + n), max_attempts => n, max_lost_leases => n, backoff_base => make_interval(secs => n),
+SELECT count(queue_create('tenant ' || n, lease_ttl => make_interval(secs => 5 + n), max_attempts => n, max_lost_leases => n,
+                          backoff_base => make_interval(secs => n),
                           backoff_max => '1 hour', max_runtime => CASE WHEN n % 3 = 0 THEN interval '2 hours' END,
                           on_lost => (ARRAY['requeue', 'requeue_unstarted', 'fail'])[1 + n % 3])::text)
   FROM generate_series(1, 30) n;
@@ -61,7 +62,8 @@ SELECT count(*), queue_pause('paused') FROM task_create('paused', key => 'waits'
 SELECT count(*)
   FROM generate_series(1, 400) i, LATERAL (SELECT i AS n, repeat(E'x\\.\t\n\r"''é漢🦀\\N', i % 40) AS text, 1e30::numeric AS big, NULL AS "null") p,
        task_create('tenant ' || 1 + p.n % 30, to_jsonb(p), key => E'key\t' || p.n, priority => p.n % 19 - 9, metadata => '{"tag": "a\tb"}');
-SELECT sum(worked('tenant ' || n, (ARRAY['completed', 'failed', 'cancelled', 'quarantined'])[1 + n % 4], jsonb_build_object('n', n), 5)) FROM generate_series(1, 30) n;
+SELECT sum(worked('tenant ' || n, (ARRAY['completed', 'failed', 'cancelled', 'quarantined'])[1 + n % 4], jsonb_build_object('n', n), 5))
+  FROM generate_series(1, 30) n;
 SELECT count(*) FROM generate_series(1, 12) n, task_create('mail', jsonb_build_object('n', n), key => 'mail ' || n);
 SELECT sum(worked('mail', state)) FROM unnest('{completed,failed,cancelled,quarantined}'::text[]) state;
 SELECT outcome FROM task_create('io', run_at => clock_timestamp() + interval '10 years', key => 'in ten years');
@@ -104,7 +106,8 @@ SELECT sum(f.n) FROM (SELECT worked('io', 'completed', max_tasks => 1) AS n FROM
 SELECT count(*) FROM task_create_items('cpu', 'bounded', array_fill('{}'::jsonb, '{30}'), max_parallel => 2, successor => 'joined');
 SELECT count(*) FROM task_create_items('undo', 'small', array_fill('{}'::jsonb, '{3}'), successor => 'joined', successor_queue => 'ends');
 SELECT worked('undo', max_tasks => 3);
-SELECT d.outcome FROM leased('again', 'by hand') l, LATERAL task_finalize(l.task_id, l.lease_token, 'completed') f, LATERAL task_dispatch_successor(l.task_id, 'by hand', 'io') d;
+SELECT d.outcome
+  FROM leased('again', 'by hand') l, LATERAL task_finalize(l.task_id, l.lease_token, 'completed') f, LATERAL task_dispatch_successor(l.task_id, 'by hand', 'io') d;
 
 -- Workflows: two versions of one, and runs in every state.
 SELECT queue_create('steps'), queue_create('failing', max_attempts => 1);
@@ -115,8 +118,9 @@ SELECT workflow_define('flow', '{"steps": [{"name": "list", "queue": "steps"},
 SELECT workflow_define('flow', '{"steps": [{"name": "list", "queue": "steps"}]}');
 SELECT workflow_define('breaks', '{"steps": [{"name": "done", "queue": "steps", "compensate": {"queue": "undo", "payload": {"of": "done"}}},
     {"name": "breaks", "queue": "failing", "needs": ["done"]}, {"name": "never", "queue": "steps", "needs": ["breaks"]}], "on_error": "fail"}');
-SELECT workflow_define('pauses', '{"steps": [{"name": "breaks", "queue": "failing", "with_items": "$.input"}, {"name": "after", "queue": "steps", "needs": ["breaks"], "when": "done"}], "on_error": "pause"}');
--- version 1 of it is not the latest: this run has its definition with it.
+SELECT workflow_define('pauses', '{"steps": [{"name": "breaks", "queue": "failing", "with_items": "$.input"},
+    {"name": "after", "queue": "steps", "needs": ["breaks"], "when": "done"}], "on_error": "pause"}');
+-- This run has its definition with it.
 SELECT run_id AS r FROM workflow_start(definition => '{"steps": [{"name": "list", "queue": "steps"},
     {"name": "each", "queue": "steps", "needs": ["list"], "with_items": "$.steps.list.result.items", "max_parallel": 2, "compensate": {"queue": "undo"}},
     {"name": "check", "queue": "steps", "needs": ["each"], "checkpoint": "look", "slot_keys": ["license"]},
@@ -152,15 +156,18 @@ BEGIN
     PERFORM public.task_register_compensation(l.task_id, l.lease_token, name, 'trips', jsonb_build_object('of', key)) FROM unnest('{flight,hotel,car}'::text[]) name;
     INSERT INTO public.kept VALUES (key, l.task_id, l.lease_token);
 END $$;
+-- The compensation of a trip that is to be run now is ended.
+CREATE FUNCTION undone(trip text, how text = 'completed') RETURNS text LANGUAGE sql AS $$
+    SELECT f.outcome
+      FROM public.kept k, public.task_compensations(k.task_id) c, public.task_acquire_lease_by_id(c.task_id, 'worker') a,
+           public.task_finalize(c.task_id, a.lease_token, how) f
+     WHERE k.what = trip AND c.state = 'ready' $$;
 SELECT booked('trip undone'), booked('trip given up'), booked('trip half undone'), booked('trip under way');
-SELECT outcome FROM kept, task_finalize(task_id, lease_token, 'failed', error => '"declined"') WHERE what IN ('trip undone', 'trip given up', 'trip half undone');
-SELECT c.task_id, f.outcome FROM kept k, LATERAL task_compensations(k.task_id) c, LATERAL task_acquire_lease_by_id(c.task_id, 'worker') a, LATERAL task_finalize(c.task_id, a.lease_token, 'completed') f
- WHERE k.what LIKE 'trip %' AND c.state = 'ready';
-SELECT c.task_id, f.outcome FROM kept k, LATERAL task_compensations(k.task_id) c, LATERAL task_acquire_lease_by_id(c.task_id, 'worker') a,
-       LATERAL task_finalize(c.task_id, a.lease_token, CASE k.what WHEN 'trip undone' THEN 'completed' ELSE 'quarantined' END) f
- WHERE k.what IN ('trip undone', 'trip given up') AND c.state = 'ready';
-SELECT c.task_id, f.outcome FROM kept k, LATERAL task_compensations(k.task_id) c, LATERAL task_acquire_lease_by_id(c.task_id, 'worker') a, LATERAL task_finalize(c.task_id, a.lease_token, 'completed') f
- WHERE k.what = 'trip undone' AND c.state = 'ready';
+SELECT outcome FROM kept, task_finalize(task_id, lease_token, 'failed', error => '"declined"')
+ WHERE what IN ('trip undone', 'trip given up', 'trip half undone');
+SELECT undone('trip undone'), undone('trip given up'), undone('trip half undone');
+SELECT undone('trip undone'), undone('trip given up', 'quarantined');
+SELECT undone('trip undone');
 
 -- What is due: the last items of a group end while somebody changes the run, who then does not.
 SELECT queue_create('due');
@@ -177,5 +184,6 @@ CREATE ROLE backup_worker LOGIN;
 CREATE ROLE "Backup ""operator""" LOGIN;
 CREATE ROLE backup_member LOGIN IN ROLE backup_worker;
 CREATE ROLE backup_stranger LOGIN;
-SELECT baton_grant('backup_worker', 'work', 'tenant 1'), baton_grant('backup_worker', 'produce', 'tenant 1'), baton_grant('Backup "operator"', 'operate'), baton_grant('Backup "operator"', 'observe');
+SELECT baton_grant('backup_worker', 'work', 'tenant 1'), baton_grant('backup_worker', 'produce', 'tenant 1'),
+       baton_grant('Backup "operator"', 'operate'), baton_grant('Backup "operator"', 'observe');
 CREATE ROLE backup_reader LOGIN IN ROLE pg_read_all_data;

@@ -12,7 +12,8 @@ SELECT what, a.outcome, a.held_by FROM kept k, task_acquire_lease_by_id(k.task_i
 SELECT count(*) FROM unnest('{held,soon}'::text[]) queue, task_acquire_lease(queue, 'another');
 -- What was said is said again; keys are taken.
 SELECT what, f.outcome, f.state FROM kept k, task_finalize(k.task_id, k.lease_token, 'completed', '"whole"') f WHERE what = 'ended';
-SELECT what, f.outcome, f.state FROM kept k, task_finalize(k.task_id, k.lease_token, 'failed', error => '"declined"') f WHERE what LIKE 'trip%' AND what <> 'trip under way' ORDER BY what;
+SELECT what, f.outcome, f.state FROM kept k, task_finalize(k.task_id, k.lease_token, 'failed', error => '"declined"') f
+ WHERE what LIKE 'trip%' AND what <> 'trip under way' ORDER BY what;
 SELECT outcome, state FROM task_create('again', key => 'taken');
 SELECT outcome FROM workflow_start('breaks', key => 'breaks 1');
 SELECT d.outcome FROM task_get_by_key('again', 'by hand') t, task_dispatch_successor(t.task_id, 'by hand', 'io') d;
@@ -20,7 +21,8 @@ SELECT r.outcome FROM task_get_by_key('redriven', 'failed 1') t, task_redrive(t.
 
 -- Ids and tokens are greater than any in it.
 CREATE TEMP TABLE greatest AS
-    SELECT greatest((SELECT max(lease_token) FROM baton.task_live), (SELECT max(lease_token) FROM baton.task_done), (SELECT max(lease_token) FROM baton.event)) AS token,
+    SELECT greatest((SELECT max(lease_token) FROM baton.task_live), (SELECT max(lease_token) FROM baton.task_done),
+                    (SELECT max(lease_token) FROM baton.event)) AS token,
            greatest((SELECT max(task_id) FROM baton.task), (SELECT max(step_id) FROM baton.step), (SELECT max(run_id) FROM baton.run)) AS id;
 SELECT l.task_id AS t, l.lease_token AS k, l.lease_token > g.token AS token, l.task_id > g.id AS id FROM greatest g, leased('again', 'at ' || clock_timestamp()) l \gset
 SELECT :'token', :'id', outcome FROM task_finalize(:t, :k, 'completed');
