@@ -104,7 +104,9 @@ CREATE EXTENSION pg_baton;
 CREATE EXTENSION IF NOT EXISTS pg_baton;
 SELECT count(*) AS functions FROM pg_proc WHERE probin LIKE '%pg_baton%';
 SET ROLE regress_attacker;
+\set VERBOSITY terse
 DROP SCHEMA baton CASCADE;
+\set VERBOSITY verbose
 RESET ROLE;
 
 -- By somebody who is no superuser: neither the owner of the database nor of the schema.
@@ -174,8 +176,10 @@ SET ROLE regress_other;
 SELECT outcome FROM plain.task_create('default');
 RESET ROLE;
 DROP OWNED BY regress_other;
+\set VERBOSITY terse
 DROP SCHEMA plain;
 DROP SCHEMA plain CASCADE;
+\set VERBOSITY verbose
 SELECT count(*) AS schemas FROM pg_namespace WHERE nspname = 'baton';
 
 -- Twice, in another schema, another version, from another session's settings; moved.

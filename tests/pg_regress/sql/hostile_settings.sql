@@ -110,7 +110,9 @@ SELECT outcome FROM task_create('q');
 COMMIT;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT count(*) FROM task_get_by_key('q', 'serializable');
+\set VERBOSITY sqlstate
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+\set VERBOSITY verbose
 ROLLBACK;
 -- The settings of ours: a superuser's only, also for a database, a role and a function.
 CREATE ROLE regress_user;

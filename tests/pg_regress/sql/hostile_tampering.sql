@@ -138,7 +138,9 @@ CREATE FUNCTION baton._clock() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN 
 CREATE FUNCTION baton._queues_seen() RETURNS int[] LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'stolen as %', current_user; RETURN NULL; END $$;
 RESET ROLE;
 SELECT left(life(), 5);
+\set VERBOSITY terse
 DROP SCHEMA baton CASCADE;
+\set VERBOSITY verbose
 ALTER SCHEMA moved RENAME TO baton;
 SELECT life();
 -- The schema has another owner: the functions have his rights, and no others.
