@@ -105,9 +105,11 @@ SELECT tried(c, '"' || repeat(repeat('x', 1000), 5000) || '"') AS definition FRO
 SELECT outcome FROM task_annotate(:held, (SELECT jsonb_object_agg(n, 1) FROM generate_series(1, 10000) n));
 SELECT outcome FROM task_annotate(:held, (SELECT jsonb_object_agg(n, 1) FROM generate_series(10000, 100000) n));
 -- At the setting's own bounds.
+\set VERBOSITY sqlstate
 SET pg_baton.max_payload_bytes = '1GB';
 SET pg_baton.max_payload_bytes = 0;
 SET pg_baton.max_payload_bytes = -1;
+\set VERBOSITY verbose
 SET pg_baton.max_payload_bytes = '64MB';
 SELECT outcome FROM task_create('q', to_jsonb(repeat('12345678', 8 * 1024 * 1024 - 1)), key => 'large');
 SELECT outcome FROM task_create('q', to_jsonb(repeat('12345678', 8 * 1024 * 1024 - 1) || '9'));
