@@ -64,6 +64,10 @@ SELECT left(s::text, 60) AS step, length(i::text) AS input, ran(s, i) FROM (VALU
     ('{"with_items": "$.input.**"}', (SELECT jsonb_agg(jsonb_build_array(n, jsonb_build_array(n))) FROM generate_series(1, 3000) n)), ('{"payload": {"a": "$.input", "b": "$.input", "c": "$.input"}}', to_jsonb(repeat('x', 100000))),
     ('{"with_items": "$.input[*]", "payload": {"all": "$.input"}}', (SELECT jsonb_agg(n) FROM generate_series(1, 15000) n)), (jsonb_build_object('payload', (SELECT jsonb_object_agg('k' || n, '$.input') FROM generate_series(1, 1000) n)), to_jsonb(repeat('x', 1000))),
     (jsonb_build_object('payload', (SELECT jsonb_object_agg('k' || n, '$.input') FROM generate_series(1, 1001) n)), '1')) t (s, i);
+SET pg_baton.max_payload_bytes = '64MB';
+SELECT ran('{"with_items": "$.input[*]"}', (SELECT jsonb_agg(1) FROM generate_series(1, 100001)));
+SELECT ran('{"with_items": "$.input[*]", "payload": {"all": "$.input"}}', (SELECT jsonb_agg(1) FROM generate_series(1, 100000)));
+RESET pg_baton.max_payload_bytes;
 RESET statement_timeout;
 -- A cancelled evaluation leaves nothing behind.
 SET statement_timeout = '50 ms';

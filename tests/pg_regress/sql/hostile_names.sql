@@ -112,6 +112,19 @@ BEGIN
         END;
     END LOOP;
 END $$;
+-- Casts, operator classes, conversions, collations and languages that would be found by what they are for, not by name: not his to make, or not found.
+CREATE FUNCTION evil.as_text(jsonb) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'trap: a cast as %', current_user; RETURN ''; END $$;
+CREATE FUNCTION evil.as_path(text) RETURNS jsonpath LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'trap: a cast as %', current_user; RETURN '$'; END $$;
+CREATE CAST (jsonb AS text) WITH FUNCTION evil.as_text(jsonb) AS IMPLICIT;
+CREATE CAST (text AS jsonpath) WITH FUNCTION evil.as_path(text) AS IMPLICIT;
+CREATE CAST (smallint AS text) WITH INOUT AS IMPLICIT;
+CREATE OPERATOR CLASS evil.int8_ops DEFAULT FOR TYPE bigint USING btree AS STORAGE bigint;
+CREATE COLLATION evil."default" FROM "C";
+CREATE COLLATION evil."C" FROM "POSIX";
+CREATE TRUSTED LANGUAGE sql HANDLER plpgsql_call_handler;
+CREATE OR REPLACE FUNCTION pg_catalog.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT ''epoch''::timestamptz';
+CREATE FUNCTION pg_catalog.trap() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION pg_temp.trap() RETURNS int LANGUAGE sql AS 'SELECT 1';
 -- For every type of the server's, and every table and view of the server's and ours; the same in pg_temp.
 SET search_path = public, pg_temp;
 CREATE FUNCTION evil.trap() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'trap: a type or a view as %', current_user; RETURN true; END $$;

@@ -137,7 +137,7 @@ CREATE TABLE baton.queue AS SELECT * FROM generate_series(1, 0);
 CREATE FUNCTION baton._clock() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'stolen as %', current_user; RETURN now(); END $$;
 CREATE FUNCTION baton._queues_seen() RETURNS int[] LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'stolen as %', current_user; RETURN NULL; END $$;
 RESET ROLE;
-SELECT left(life(), 5);
+SELECT life() ~ '^extended' AS goes_on;
 \set VERBOSITY terse
 DROP SCHEMA baton CASCADE;
 \set VERBOSITY verbose
