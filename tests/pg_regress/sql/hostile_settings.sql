@@ -12,9 +12,9 @@ BEGIN
     said := said || (SELECT outcome FROM task_heartbeat(t, l, '2 h')) || (SELECT outcome || seq FROM task_append_event(t, 'note', '{"a": [1, 2.50]}', l, 'd')) || (SELECT outcome || seq FROM task_append_event(t, 'note', '1', l, 'd'));
     said := said || (SELECT outcome FROM task_annotate(t, '{"b": [1e2]}', l)) || (SELECT outcome FROM task_register_compensation(t, l, 'undo', q)) || (SELECT f.outcome || f.state FROM task_finalize(t, l, 'failed', '1.50', '{"e": 1}', 'why') f) || (SELECT f.outcome FROM task_finalize(t, l, 'failed', '1.5', '{"e": 1}', 'why') f);
     said := said || (SELECT string_agg(concat_ws(' ', i.key, f.outcome), ' ') FROM task_acquire_lease(q, 'w', max_tasks => 9) i, task_finalize(i.task_id, i.lease_token, 'completed') f);
-    SELECT s.run_id INTO r FROM workflow_start(key => q, input => '{"items": [{"n": 1.50, "at": "2024-02-29T21:00:00+01:00"}, {"n": 2, "at": "2024-02-29T23:30:00+00:00"}, {"n": 3, "at": "2024-03-01T01:00:00+05:45"}]}', definition => replace($d${"steps": [
+    SELECT s.run_id INTO r FROM workflow_start(key => q, input => '{"local": "2024-02-29T23:00:00", "items": [{"n": 1.50, "at": "2024-02-29T21:00:00+01:00"}, {"n": 2, "at": "2024-02-29T23:30:00+00:00"}, {"n": 3, "at": "2024-03-01T01:00:00+05:45"}]}', definition => replace($d${"steps": [
         {"name": "a", "queue": "Q", "with_items": "$.input.items[*] ? (@.at.datetime() < \"2024-03-01T02:00:00+05:45\".datetime())", "max_parallel": 1, "payload": {"n": "$.item.n"}, "max_runtime": "1 day 02:03:04"},
-        {"name": "b", "queue": "Q", "needs": ["a"], "if": "$.steps.a.result[*] > 1.2", "payload": "$.steps.a"}, {"name": "c", "queue": "Q", "needs": ["a"], "if": "$.input.items[0].at.datetime() > \"2024-02-29T22:00:00+00:00\".datetime()"}]}$d$, '"Q"', to_json(q)::text)::jsonb) s;
+        {"name": "b", "queue": "Q", "needs": ["a"], "if": "$.steps.a.result[*] > 1.2", "payload": "$.steps.a"}, {"name": "c", "queue": "Q", "needs": ["a"], "if": "$.input.local.datetime() > \"2024-02-29T22:00:00+00:00\".datetime()"}]}$d$, '"Q"', to_json(q)::text)::jsonb) s;
     FOR i IN 1..6 LOOP
         said := said || (SELECT string_agg(concat_ws(' ', a.name, a.item_index, a.payload, f.outcome, cardinality(f.dispatched)), ' ') FROM task_acquire_lease(q, 'w') a, task_finalize(a.task_id, a.lease_token, 'completed', a.payload -> 'n') f);
     END LOOP;
