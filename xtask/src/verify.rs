@@ -97,7 +97,9 @@ const NEED_SERVER: &[&str] = &[
 const NEED_INSTALL: &[&str] = &["pgspot", "costs", "races", "stress", "backup", "bugs"];
 
 /// Steps for which it does not matter which PostgreSQL there is.
-const ANY_POSTGRES: &[&str] = &["fmt", "deny", "unit", "model", "demo", "mermaid", "bugs"];
+const ANY_POSTGRES: &[&str] = &[
+    "fmt", "deny", "pgspot", "unit", "model", "demo", "mermaid", "bugs",
+];
 
 #[derive(Default)]
 struct Options {
