@@ -38,7 +38,8 @@ class Client:
         for tried in range(1, TRIES + 1):
             try:
                 if self.conn is None or self.conn.closed:
-                    self.conn = psycopg.connect(autocommit=True)
+                    # No names for statements: a pooler may stand between.
+                    self.conn = psycopg.connect(autocommit=True, prepare_threshold=None)
                 return self.conn.execute(sql, values).fetchall()
             except psycopg.OperationalError as error:
                 if tried == TRIES:

@@ -18,8 +18,8 @@ PAGE = 500
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
-# autocommit: a lease that is not committed is nobody's.
-with psycopg.connect(autocommit=True) as conn:
+# autocommit: a lease that is not committed is nobody's. No names for statements: a pooler may stand between.
+with psycopg.connect(autocommit=True, prepare_threshold=None) as conn:
     while True:
         task = conn.execute("SELECT task_id, lease_token, run_id, payload FROM task_acquire_lease(%s, %s)",
                             (QUEUE, OWNER)).fetchone()

@@ -64,8 +64,9 @@ def main():
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     # autocommit: a lease that is not committed is nobody's, and psycopg would otherwise leave the
-    # transaction that acquired it open until the next commit.
-    with psycopg.connect(autocommit=True) as conn:
+    # transaction that acquired it open until the next commit. No statement gets a name, so that a
+    # pooler in transaction mode may stand before the server (docs/drivers.md).
+    with psycopg.connect(autocommit=True, prepare_threshold=None) as conn:
         while not stop.is_set():
             task = conn.execute("SELECT task_id, lease_token, payload FROM task_acquire_lease(%s, %s, %s)",
                                 (QUEUE, OWNER, TTL)).fetchone()

@@ -69,7 +69,8 @@ def main():
     global HOLD
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with psycopg.connect(autocommit=True) as conn:  # a lease that is not committed is nobody's
+    # A lease that is not committed is nobody's. No names for statements: a pooler may stand between.
+    with psycopg.connect(autocommit=True, prepare_threshold=None) as conn:
         while not stop.is_set():
             task = conn.execute("SELECT task_id, lease_token, name, payload FROM task_acquire_lease(%s, %s, %s)",
                                 (QUEUE, OWNER, TTL)).fetchone()

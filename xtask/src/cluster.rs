@@ -314,7 +314,7 @@ impl Cluster {
         output(&mut stop).map(drop)
     }
 
-    /// A program of the server's, run as whoever runs the server.
+    /// A program of the server's, or one named by its whole path, run in the cluster's directory by whoever runs the server.
     pub fn command(&self, program: &str) -> Command {
         self.account.command(&self.bindir.join(program), &self.dir)
     }

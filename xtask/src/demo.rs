@@ -5,13 +5,14 @@
 
 mod files;
 mod fold;
-mod runtimes;
+pub mod runtimes;
 mod saga;
 mod summary;
 mod workers;
 mod workflow;
 
 use crate::cluster::Cluster;
+use crate::pooler::{self, Pooler};
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
 use files::Input;
@@ -20,7 +21,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use workers::{Crew, Hand, Lease};
+use workers::{Crew, Hand, Lease, Reach};
 
 const DATABASE: &str = "postgres";
 const QUEUE: &str = "hash";
@@ -51,6 +52,8 @@ struct Options {
     show: Show,
     files: usize,
     keep: bool,
+    /// The workers go through PgBouncer in transaction mode.
+    pooler: bool,
 }
 
 /// The group as it was created.
@@ -117,13 +120,22 @@ pub fn run(args: &[String]) -> Result<()> {
     if options.keep {
         cluster.keep();
     }
+    let pooler = if options.pooler {
+        let log = scratch.join("pgbouncer.log");
+        let program = pooler::program()?;
+        Some(Pooler::start(&program, &cluster, &["postgres"], &[], &log)?)
+    } else {
+        None
+    };
+    let env = pooler.as_ref().map_or_else(|| cluster.env(), Pooler::env);
+    let reach = Reach::new(env, &pg.bindir)?;
     let done = match (options.show, &input) {
         (Show::Workflow, Some(input)) => {
-            workflow::demo(&cluster, &pg.bindir, &scratch, &runtimes, input)
+            workflow::demo(&cluster, &reach, &scratch, &runtimes, input)
         }
-        (Show::Files, Some(input)) => Crew::new("worker", &cluster, &pg.bindir, &scratch)
+        (Show::Files, Some(input)) => Crew::new("worker", &reach, &scratch)
             .and_then(|crew| workload(&cluster, &runtimes, input, crew)),
-        _ => saga::demo(&cluster, &pg.bindir, &scratch, &runtimes),
+        _ => saga::demo(&cluster, &reach, &scratch, &runtimes),
     };
     if options.keep {
         let env: Vec<String> = cluster
@@ -322,11 +334,13 @@ impl Options {
             show,
             files,
             keep: false,
+            pooler: false,
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--keep" => options.keep = true,
+                "--pooler" => options.pooler = true,
                 "--files" if show != Show::Saga => {
                     let number = args.next().and_then(|number| number.parse().ok());
                     options.files = number
@@ -334,7 +348,7 @@ impl Options {
                         .with_context(|| format!("--files takes a number from 20 to {most}"))?;
                 }
                 _ => bail!(
-                    "unknown option {arg}: the demo takes --files N and --keep, after `workflow` or without it, and after `saga` --keep"
+                    "unknown option {arg}: the demo takes --files N, --keep and --pooler, after `workflow` or without it, and after `saga` --keep and --pooler"
                 ),
             }
         }

@@ -10,6 +10,7 @@ pub mod generate;
 #[path = "../../src/model/mod.rs"]
 mod model;
 pub mod package;
+pub mod pooler;
 pub mod pypi;
 pub mod seeded_bugs;
 pub mod setup;

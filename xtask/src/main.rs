@@ -11,6 +11,7 @@ usage: cargo xtask <command> [options]
   demo       run a real workload against a private cluster (also: cargo demo)
              --files N   how many files to hash (default 2000)
              --keep      leave the cluster running and print how to reach it
+             --pooler    the workers go through PgBouncer in transaction mode
              workflow    another workload: a workflow that pauses over a broken file (--files: default 200)
              saga        another workload: trips that are undone when the payment fails
   verify     run every check (also: cargo verify)

@@ -411,6 +411,7 @@ fn may_apt() -> bool {
     may && which(Path::new("apt-get")).is_some()
 }
 
+/// Installs packages by apt, for what nothing else stands on: whoever asks says what is left out without them.
 pub fn apt_get(packages: &[String]) -> Result<()> {
     let list = packages.join(" ");
     ensure!(may_apt(), "missing on this machine: {list}");

@@ -4,7 +4,7 @@
 
 use super::runtimes::Runtimes;
 use super::summary::{Claims, check, done_again, json_row, show, tape, text};
-use super::workers::Crew;
+use super::workers::{Crew, Reach};
 use super::{DATABASE, HELD_TO_DEATH, SHORT_TTL, TTL, literal};
 use crate::cluster::Cluster;
 use crate::setup::root;
@@ -34,14 +34,14 @@ const RUN_TAPE: [&str; 5] = [
 /// The whole takes a few seconds; nothing in it should take so long by itself.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub fn demo(cluster: &Cluster, psql_dir: &Path, scratch: &Path, runtimes: &Runtimes) -> Result<()> {
+pub fn demo(cluster: &Cluster, reach: &Reach, scratch: &Path, runtimes: &Runtimes) -> Result<()> {
     let python = runtimes
         .python()
         .context("the workers of this demo are in Python, which cannot run here")?;
     let folder = scratch.join("services");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
-    let mut crew = Crew::new(EXAMPLE, cluster, psql_dir, scratch)?;
+    let mut crew = Crew::new(EXAMPLE, reach, scratch)?;
     let mut claims = Claims::default();
 
     let trips = create_trips(cluster, &folder)?;

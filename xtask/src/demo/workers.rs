@@ -3,7 +3,6 @@
 
 use super::runtimes::Runtime;
 use super::{DATABASE, FOLD_QUEUE, QUEUE, check_interrupted};
-use crate::cluster::Cluster;
 use crate::setup::output;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
@@ -19,6 +18,9 @@ pub struct Crew {
     output_dir: PathBuf,
     workers: Vec<Worker>,
 }
+
+/// How workers get to the server, and to psql: their environment.
+pub struct Reach(Vec<(&'static str, String)>);
 
 /// A worker of the crew, by its place in it.
 pub type Hand = usize;
@@ -37,17 +39,8 @@ struct Worker {
     ended: bool,
 }
 
-impl Crew {
-    pub fn new(
-        example: &'static str,
-        cluster: &Cluster,
-        psql_dir: &Path,
-        scratch: &Path,
-    ) -> Result<Crew> {
-        let output_dir = scratch.join("workers");
-        let _ = fs::remove_dir_all(&output_dir);
-        fs::create_dir_all(&output_dir)?;
-        let mut env = cluster.env();
+impl Reach {
+    pub fn new(mut env: Vec<(&'static str, String)>, psql_dir: &Path) -> Result<Reach> {
         env.push(("PGDATABASE", DATABASE.to_owned()));
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = std::iter::once(psql_dir.to_path_buf()).chain(std::env::split_paths(&path));
@@ -55,9 +48,18 @@ impl Crew {
             "PATH",
             std::env::join_paths(path)?.to_string_lossy().into_owned(),
         ));
+        Ok(Reach(env))
+    }
+}
+
+impl Crew {
+    pub fn new(example: &'static str, reach: &Reach, scratch: &Path) -> Result<Crew> {
+        let output_dir = scratch.join("workers");
+        let _ = fs::remove_dir_all(&output_dir);
+        fs::create_dir_all(&output_dir)?;
         Ok(Crew {
             example,
-            env,
+            env: reach.0.clone(),
             output_dir,
             workers: Vec::new(),
         })
@@ -233,7 +235,8 @@ impl Crew {
         for hand in 0..self.workers.len() {
             let worker = &mut self.workers[hand];
             worker.ended = worker.ended || worker.process.try_wait()?.is_some();
-            if !worker.ended {
+            // The one that folds has reported and ends by itself; its interpreter, about to go, would die of the signal.
+            if !worker.ended && worker.name != "fold" {
                 self.signal(hand, "TERM")?;
             }
         }

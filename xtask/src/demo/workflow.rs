@@ -5,7 +5,7 @@
 use super::files::{Input, hex};
 use super::runtimes::Runtimes;
 use super::summary::{Claims, check, compare, done_again, json_row, show, tape, text};
-use super::workers::Crew;
+use super::workers::{Crew, Reach};
 use super::{DATABASE, HELD_TO_DEATH, QUEUE, SHORT_TTL, TTL, literal};
 use crate::cluster::Cluster;
 use crate::setup::root;
@@ -61,7 +61,7 @@ struct Run<'a> {
 
 pub fn demo(
     cluster: &Cluster,
-    psql_dir: &Path,
+    reach: &Reach,
     scratch: &Path,
     runtimes: &Runtimes,
     input: &Input,
@@ -72,7 +72,7 @@ pub fn demo(
     let folder = Folder::fill(&scratch.join("files"), input)?;
     let report = scratch.join("report.json");
     let _ = fs::remove_file(&report); // an earlier demo's
-    let mut crew = Crew::new(EXAMPLE, cluster, psql_dir, scratch)?;
+    let mut crew = Crew::new(EXAMPLE, reach, scratch)?;
     let mut claims = Claims::default();
     println!(
         "copied into {}; {} is cut in half there",
