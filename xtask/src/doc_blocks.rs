@@ -304,7 +304,7 @@ pub fn python() -> Option<Command> {
 }
 
 /// Node, with the packages of the examples in reach of a program in `out`.
-fn node(out: &Path) -> Result<Option<Command>> {
+pub fn node(out: &Path) -> Result<Option<Command>> {
     let packages = setup::root().join("examples/node_modules");
     if !packages.join("pg").is_dir() || setup::which(Path::new("node")).is_none() {
         return Ok(None);

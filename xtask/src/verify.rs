@@ -7,6 +7,7 @@
 pub mod backup;
 pub mod costs;
 pub mod deny;
+pub mod drivers;
 pub mod examples;
 pub mod mermaid;
 pub mod package;
@@ -62,6 +63,10 @@ const STEPS: &[(&str, &str)] = &[
     ("docs", "the documentation does what it shows"),
     ("mermaid", "Mermaid draws the graphs of runs"),
     ("executor", "messages, and one successor a group"),
+    (
+        "drivers",
+        "five drivers and the examples, directly and through PgBouncer",
+    ),
     ("races", "the five races, in plain SQL and here"),
     ("stress", "random clients, and everything that fails"),
     ("backup", "dumps, copies and pg_upgrade lose nothing"),
@@ -91,6 +96,7 @@ const NEED_SERVER: &[&str] = &[
     "isolation",
     "docs",
     "executor",
+    "drivers",
     "mermaid",
 ];
 /// Steps that start servers of their own, with the extension that is installed.
@@ -245,8 +251,9 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
             ("mermaid", Some(server)) => mermaid::run(server, &out, tally),
             ("executor", Some(server)) => {
                 let groups = if options.full { "500" } else { "50" };
-                examples::executor(server, &out, groups, tally)
+                examples::executor(server, server.env(), &out, groups, tally)
             }
+            ("drivers", Some(server)) => drivers::run(&pg, server, &out, options.full, tally),
             ("races", _) => {
                 let quick: &[&str] = if options.full { &[] } else { &["--quick"] };
                 proof(

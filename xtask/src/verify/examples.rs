@@ -16,7 +16,14 @@ const DATABASE: &str = "examples";
 const LIMIT: Duration = Duration::from_secs(3 * 60);
 
 /// The executor of race R2, with so many groups: it fails unless each of them has one successor, and one call was told so.
-pub fn executor(cluster: &Cluster, out: &Path, groups: &str, tally: &mut Tally) -> Result<()> {
+/// Its connections are made as `reach` says: to the server, or to a pooler before it.
+pub fn executor(
+    cluster: &Cluster,
+    reach: Vec<(&str, String)>,
+    out: &Path,
+    groups: &str,
+    tally: &mut Tally,
+) -> Result<()> {
     let label = "examples/executor.py";
     let Some(mut python) = doc_blocks::python() else {
         println!("    left out, no Python with psycopg: {label}");
@@ -26,7 +33,7 @@ pub fn executor(cluster: &Cluster, out: &Path, groups: &str, tally: &mut Tally) 
     python
         .arg(setup::root().join(label))
         .args(["--groups", groups])
-        .envs(cluster.env())
+        .envs(reach)
         .env("PGDATABASE", DATABASE);
     let begun = Instant::now();
     let finished = process::run(&mut python, &out.join("executor.log"), LIMIT)?;
