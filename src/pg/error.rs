@@ -141,12 +141,12 @@ impl Misuse {
         )
     }
 
-    /// 55000: somebody has changed a table of the extension.
-    pub fn not_as_made(table: &CStr, how: &str) -> Misuse {
-        let table = table.to_string_lossy();
+    /// 55000: somebody has changed a table or sequence of the extension.
+    pub fn not_as_made(relation: &CStr, how: &str) -> Misuse {
+        let relation = relation.to_string_lossy();
         Misuse::new(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("table \"baton.{table}\" is not as the extension made it: {how}"),
+            format!("relation \"baton.{relation}\" is not as the extension made it: {how}"),
         )
     }
 

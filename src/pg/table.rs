@@ -161,9 +161,6 @@ impl Shape {
         // lives as long as the shape.
         unsafe {
             let id = relation_named(table);
-            if id == pg_sys::InvalidOid {
-                Misuse::not_as_made(table, "it is gone").raise();
-            }
             know(id);
             let relation = pg_sys::table_open(id, pg_sys::AccessShareLock as _);
             let context = pg_sys::AllocSetContextCreateExtended(
@@ -278,7 +275,16 @@ impl Drop for Switched {
     }
 }
 
+/// A table, index or sequence of the extension.
 pub(super) fn relation_named(name: &CStr) -> pg_sys::Oid {
+    let relation = look_up(name);
+    if relation == pg_sys::InvalidOid {
+        Misuse::not_as_made(name, "it is gone").raise();
+    }
+    relation
+}
+
+fn look_up(name: &CStr) -> pg_sys::Oid {
     // SAFETY: look-ups by C strings.
     unsafe { pg_sys::get_relname_relid(name.as_ptr(), xact::home().into()) }
 }
@@ -903,7 +909,7 @@ impl<C> Drop for NewRow<'_, C> {
 
 /// Whether the extension has this table or sequence: one of an older version may not.
 pub fn is_there(name: &CStr) -> bool {
-    relation_named(name) != pg_sys::InvalidOid
+    look_up(name) != pg_sys::InvalidOid
 }
 
 /// The next value of a sequence of the extension.
