@@ -266,3 +266,17 @@ BEGIN READ ONLY;
 DROP EXTENSION pg_baton;
 ROLLBACK;
 SELECT * FROM baton_check(true);
+
+-- In a database that is not in UTF-8 the install fails, and what it says runs nobody's operator.
+SET client_min_messages = warning;
+DROP DATABASE IF EXISTS regress_latin1;
+RESET client_min_messages;
+CREATE DATABASE regress_latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0;
+\c regress_latin1
+CREATE FUNCTION joined(name, name) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'trap: name || as %', current_user; RETURN ''; END $$;
+CREATE OPERATOR || (FUNCTION = joined, LEFTARG = name, RIGHTARG = name);
+CREATE EXTENSION pg_baton;
+SELECT count(*) AS schemas FROM pg_namespace WHERE nspname = 'baton';
+SELECT 'x' || current_database();
+\c :regression
+DROP DATABASE regress_latin1;

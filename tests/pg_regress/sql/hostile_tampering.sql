@@ -48,6 +48,27 @@ SELECT with_all('CREATE INDEX ON baton.@ ((1))');
 SELECT with_all('ALTER TABLE baton.@ SET (fillfactor = 10), REPLICA IDENTITY FULL');
 SELECT with_all('ALTER TABLE baton.@ SET UNLOGGED');
 SELECT with_all('LOCK TABLE baton.@ IN ACCESS EXCLUSIVE MODE');
+-- Indexes of every kind, on what is written row by row; one that could not be built; tables that are written anew.
+BEGIN;
+CREATE INDEX ON baton.task USING gin (payload);
+CREATE INDEX ON baton.event USING gin (body jsonb_path_ops);
+CREATE INDEX ON baton.task USING brin (created_at);
+CREATE INDEX ON baton.task_live USING brin (ready_seq);
+CREATE INDEX ON baton.task_live USING hash (owner);
+CREATE INDEX ON baton.task_done USING spgist (reason);
+CREATE INDEX ON baton.task (lower(name)) INCLUDE (key) WHERE payload <> '0';
+CREATE INDEX ON baton.task_live ((state + attempt)) WHERE owner IS NOT NULL;
+SELECT life();
+SELECT life();
+CLUSTER baton.task USING task_pkey;
+REINDEX TABLE baton.task_live;
+SELECT life();
+ROLLBACK;
+CREATE UNIQUE INDEX CONCURRENTLY not_unique ON baton.task (queue_id);
+SELECT life();
+DROP INDEX baton.not_unique;
+VACUUM FULL baton.task_live;
+SELECT life();
 -- Row security, also for the owner.
 SELECT with_all('ALTER TABLE baton.@ ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY');
 -- One table after the other is given what gets in the way: that is said, and nothing half done remains.
