@@ -37,7 +37,7 @@ pub enum Crash {
 }
 
 /// Where the installed build of the extension's library is.
-fn installed_library(pg: &Pg) -> PathBuf {
+pub fn installed_library(pg: &Pg) -> PathBuf {
     ["so", "dylib"]
         .map(|suffix| pg.pkglibdir.join("pg_baton").with_extension(suffix))
         .into_iter()
@@ -155,6 +155,16 @@ impl Cluster {
         self.psql("postgres", &anew).map(drop)
     }
 
+    /// Puts another build of the library in the place of the one that the server loads, as a package manager does: sessions that have
+    /// loaded the old file keep it.
+    pub fn replace_library(&self, library: &Path) -> Result<()> {
+        let suffix = library.extension().unwrap_or_default();
+        let place = self.library_dir().join("pg_baton").with_extension(suffix);
+        let beside = self.library_dir().join("pg_baton.new");
+        fs::copy(library, &beside).with_context(|| format!("cannot copy {}", library.display()))?;
+        Ok(fs::rename(beside, place)?)
+    }
+
     /// What a client needs in its environment to reach this cluster.
     pub fn env(&self) -> Vec<(&'static str, String)> {
         vec![
@@ -162,6 +172,20 @@ impl Cluster {
             ("PGPORT", PORT.to_owned()),
             ("PGUSER", "postgres".to_owned()),
         ]
+    }
+
+    /// A client's way to a database.
+    pub fn client_config(&self, db: &str) -> Result<postgres::Config> {
+        let mut config = postgres::Config::new();
+        config.dbname(db);
+        for (name, value) in self.env() {
+            match name {
+                "PGHOST" => config.host(&value),
+                "PGPORT" => config.port(value.parse()?),
+                _ => config.user(&value),
+            };
+        }
+        Ok(config)
     }
 
     /// The server's log.

@@ -15,6 +15,7 @@ pub mod pgspot;
 pub mod process;
 pub mod regress;
 pub mod tally;
+pub mod upgrade;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -60,6 +61,7 @@ const STEPS: &[(&str, &str)] = &[
     ("isolation", "the races, one a spec"),
     ("costs", "what a call costs, counted"),
     ("demo", "the examples do real work"),
+    ("upgrade", "whoever has an earlier release goes on"),
     ("docs", "the documentation does what it shows"),
     ("mermaid", "Mermaid draws the graphs of runs"),
     ("executor", "messages, and one successor a group"),
@@ -100,7 +102,9 @@ const NEED_SERVER: &[&str] = &[
     "mermaid",
 ];
 /// Steps that start servers of their own, with the extension that is installed.
-const NEED_INSTALL: &[&str] = &["pgspot", "costs", "races", "stress", "backup", "bugs"];
+const NEED_INSTALL: &[&str] = &[
+    "pgspot", "costs", "upgrade", "races", "stress", "backup", "bugs",
+];
 
 /// Steps for which it does not matter which PostgreSQL there is.
 const ANY_POSTGRES: &[&str] = &[
@@ -247,6 +251,7 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
                 regress::isolation(&pg, server, &out, &options.chosen, tally)
             }
             ("costs", _) => costs::run(&pg, &out, options.chosen.bless, tally),
+            ("upgrade", _) => upgrade::run(&pg, &out, options.full, &options.chosen, tally),
             ("docs", Some(server)) => doc_blocks::run(&pg, server, &out.join("docs"), tally),
             ("mermaid", Some(server)) => mermaid::run(server, &out, tally),
             ("executor", Some(server)) => {

@@ -214,16 +214,7 @@ impl Bench {
 
     /// A client's way to a database.
     pub fn client_config(&self, db: &str) -> Result<postgres::Config> {
-        let mut config = postgres::Config::new();
-        config.dbname(db);
-        for (name, value) in self.cluster.env() {
-            match name {
-                "PGHOST" => config.host(&value),
-                "PGPORT" => config.port(value.parse()?),
-                _ => config.user(&value),
-            };
-        }
-        Ok(config)
+        self.cluster.client_config(db)
     }
 }
 

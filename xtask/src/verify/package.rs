@@ -218,7 +218,7 @@ fn live(
 }
 
 /// A server of links, and of copies where a program finds its files by where it is itself.
-fn server(pg: &Pg, place: &Path, ours: &Path) -> Result<Pg> {
+pub fn server(pg: &Pg, place: &Path, ours: &Path) -> Result<Pg> {
     let home = common(&pg.bindir, &pg.sharedir);
     let at = |dir: &Path| Ok::<_, anyhow::Error>(place.join(dir.strip_prefix(&home)?));
     let (bin, lib, share) = (at(&pg.bindir)?, at(&pg.pkglibdir)?, at(&pg.sharedir)?);
@@ -270,10 +270,10 @@ fn common(one: &Path, other: &Path) -> PathBuf {
 }
 
 /// A directory that goes when the test ends, where whoever runs the server may look: not under target/, which others may be kept out of.
-struct Scratch(PathBuf);
+pub struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(name: &str) -> Result<Scratch> {
+    pub fn new(name: &str) -> Result<Scratch> {
         let name = format!("pg_baton-{name}-{}", std::process::id());
         let scratch = Scratch(std::env::temp_dir().join(name));
         fs::create_dir(&scratch.0)?;
@@ -281,7 +281,7 @@ impl Scratch {
         Ok(scratch)
     }
 
-    fn dir(&self, name: &str) -> Result<PathBuf> {
+    pub fn dir(&self, name: &str) -> Result<PathBuf> {
         let dir = self.0.join(name);
         fs::create_dir(&dir)?;
         Ok(dir)

@@ -48,6 +48,16 @@ const ISOLATION: Driver = Driver {
     database: "isolation_regression",
 };
 
+/// Like [`REGRESS`], in databases of an earlier release, which these tests upgrade on the way.
+const UPGRADE: Driver = Driver {
+    name: "upgrade",
+    program: REGRESS.program,
+    tests: "tests/upgrade",
+    inputs: "sql",
+    extension: "sql",
+    database: "upgrade_regression",
+};
+
 /// psql as these tests see it: every error with its SQLSTATE, none with the line of C or Rust that raised
 /// it, which every edit would move. DETAIL and HINT are there in any case.
 const LAUNCHER: &str = r#"#!/bin/sh
@@ -74,6 +84,16 @@ pub fn isolation(
     run(&ISOLATION, pg, cluster, out, chosen, tally)
 }
 
+pub fn upgrade(
+    pg: &Pg,
+    cluster: &Cluster,
+    out: &Path,
+    chosen: &Chosen,
+    tally: &mut Tally,
+) -> Result<()> {
+    run(&UPGRADE, pg, cluster, out, chosen, tally)
+}
+
 /// Which tests are run and whether what they print is kept as expected from now on.
 #[derive(Default)]
 pub struct Chosen {
@@ -86,7 +106,7 @@ impl Chosen {
     /// A name that is nobody's must not pass as "nothing failed".
     pub fn validate(&self) -> Result<()> {
         for test in &self.tests {
-            let there = [&REGRESS, &ISOLATION].iter().any(|driver| {
+            let there = [&REGRESS, &ISOLATION, &UPGRADE].iter().any(|driver| {
                 let inputs = setup::root().join(driver.tests).join(driver.inputs);
                 inputs
                     .join(format!("{test}.{}", driver.extension))
@@ -222,7 +242,7 @@ impl Driver {
             .arg(format!("--dbname={}", self.database))
             .arg("--use-existing")
             .envs(cluster.env());
-        if self.name == REGRESS.name {
+        if self.program == REGRESS.program {
             let launcher = dir.join("launcher.sh");
             fs::write(&launcher, LAUNCHER)?;
             command.arg(format!("--launcher=sh \"{}\"", launcher.display()));
@@ -271,7 +291,7 @@ fn is_output_of(output: &str, test: &str) -> bool {
 
 /// The driver's database anew, and none of the roles that a test of either driver made.
 fn fresh(cluster: &Cluster, driver: &Driver) -> Result<()> {
-    for Driver { database, .. } in [&REGRESS, &ISOLATION] {
+    for Driver { database, .. } in [&REGRESS, &ISOLATION, &UPGRADE] {
         cluster.psql(
             "postgres",
             &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"),
