@@ -5,6 +5,7 @@ pub mod bench;
 pub mod cluster;
 pub mod demo;
 pub mod doc_blocks;
+pub mod freeze;
 pub mod generate;
 #[allow(dead_code, reason = "only the state machine is of use here")]
 #[path = "../../src/model/mod.rs"]

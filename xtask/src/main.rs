@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{bench, demo, generate, package, seeded_bugs, setup, verify};
+use xtask::{bench, demo, freeze, generate, package, seeded_bugs, setup, verify};
 
 const HELP: &str = "\
 usage: cargo xtask <command> [options]
@@ -26,6 +26,7 @@ usage: cargo xtask <command> [options]
              --readme    measure nothing: copy the tables of benches/results/ into benches/README.md
   generate   write the generated comments and documentation
              --check     fail if one of them is stale
+  freeze     keep the scripts of this version as they are released (docs/upgrade.md)
   seeded-bugs [NAME …]   put known bugs into a copy of the code: the tests catch them (also: cargo seeded-bugs)
              --list      what they are, and which tests catch them
              --all-tests run every SQL test on each, and print all that catch it
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         "demo" => demo::run(&args),
         "verify" => verify::run(&args),
         "generate" => generate::run(&args),
+        "freeze" => freeze::run(),
         "bench" => bench::run(&args),
         "package" => package::run(&args),
         "seeded-bugs" => seeded_bugs::run(&args),
