@@ -302,6 +302,21 @@ BEGIN
 END
 $$;
 
+-- What default privileges of who installed 0.1.0 have opened is closed. (What was granted later, by intent, is not in pg_init_privs.)
+DO $$
+DECLARE
+    opened record;
+BEGIN
+    FOR opened IN
+        SELECT DISTINCT c.oid::regclass AS relation, a.grantee::regrole AS grantee
+        FROM pg_class c JOIN pg_init_privs p ON p.classoid = 'pg_class'::regclass AND p.objoid = c.oid AND p.objsubid = 0, aclexplode(p.initprivs) a
+        WHERE c.relnamespace = 'baton'::regnamespace AND c.relkind IN ('r', 'S') AND a.grantee <> c.relowner ORDER BY c.oid::regclass
+    LOOP
+        EXECUTE format('REVOKE ALL ON TABLE %s FROM %s', opened.relation, CASE opened.grantee WHEN 0::regrole THEN 'PUBLIC' ELSE opened.grantee::text END);
+    END LOOP;
+END
+$$;
+
 -- Without one, a publication of all tables would make every update fail. In the order in which a call locks them.
 ALTER TABLE baton.capability REPLICA IDENTITY FULL;
 ALTER TABLE baton.slot REPLICA IDENTITY FULL;

@@ -508,4 +508,18 @@ BEGIN
 END
 $$;
 
+-- Whoever installs this may have default privileges that open every new table to somebody: not these.
+DO $$
+DECLARE
+    opened record;
+BEGIN
+    FOR opened IN
+        SELECT DISTINCT c.oid::regclass AS relation, a.grantee::regrole AS grantee FROM pg_class c, aclexplode(c.relacl) a
+        WHERE c.relnamespace = 'baton'::regnamespace AND a.grantee <> c.relowner ORDER BY c.oid::regclass
+    LOOP
+        EXECUTE format('REVOKE ALL ON TABLE %s FROM %s', opened.relation, CASE opened.grantee WHEN 0::regrole THEN 'PUBLIC' ELSE opened.grantee::text END);
+    END LOOP;
+END
+$$;
+
 SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('baton.install_path'), true);
