@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread::{sleep, spawn};
+use std::thread::spawn;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -209,18 +209,18 @@ fn backends(
         sh.envs(pooler.env()).env("PGDATABASE", DATABASE);
         sh
     };
-    // PgBouncer opens the connections that a pool must have in its own time.
+    // PgBouncer opens the connections that a pool must have in its own time, and only while there is a client.
     loop {
         let ask = " -c 'SELECT pg_backend_pid()'".repeat(POOL_SIZE);
-        let told = output(&mut psql(&format!("exec \"$0\" -XAtq{ask}")))?;
+        let stay = "-c 'DO $$ BEGIN PERFORM pg_sleep(0.5); END $$'";
+        let told = output(&mut psql(&format!("exec \"$0\" -XAtq {stay}{ask}")))?;
         if told.lines().collect::<BTreeSet<_>>().len() == POOL_SIZE {
             break;
         }
         ensure!(
-            begun.elapsed() < Duration::from_secs(10),
+            begun.elapsed() < Duration::from_secs(20),
             "the pool stays smaller than {POOL_SIZE} connections"
         );
-        sleep(Duration::from_millis(100));
     }
     let run = "exec \"$0\" -XaAtq -v VERBOSITY=sqlstate <\"$1\"";
     let finished = process::run(&mut psql(run), &out.join("backends.out"), LIMIT)?;
