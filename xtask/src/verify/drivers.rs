@@ -81,43 +81,58 @@ const fn route(way: Way, prepared: bool, full_only: bool) -> Route {
 /// A program in tests/drivers that prints one line.
 struct Driver {
     name: &'static str,
-    /// Puts there what it needs, in a directory for such things, or says what is missing.
-    prepare: fn(&Pg, &Path) -> Result<()>,
+    /// Puts there what it needs, or says what is missing: then it is left out.
+    prepare: fn(&Path) -> Result<()>,
+    /// Makes it ready to run in this directory; if that fails, something is wrong.
+    build: fn(&Pg, &Path) -> Result<()>,
     command: fn(&Path) -> Result<Command>,
 }
 
 const DRIVERS: [Driver; 5] = [
     Driver {
         name: "psycopg",
-        prepare: |_, _| python("life_psycopg.py").map(drop),
-        command: |_| python("life_psycopg.py"),
+        prepare: |_| python().map(drop),
+        build: |_, _| Ok(()),
+        command: |_| Ok(with_program(python()?, "life_psycopg.py")),
     },
     Driver {
         name: "asyncpg",
         prepare: prepare_asyncpg,
-        command: asyncpg,
+        build: |_, _| Ok(()),
+        command: |_| Ok(with_program(asyncpg()?, "life_asyncpg.py")),
     },
     Driver {
         name: "node-postgres",
-        prepare: |_, out| {
+        prepare: |out| node(out).map(drop),
+        build: |_, out| {
             // Node looks for packages beside the program.
             fs::copy(tests().join("life.mjs"), out.join("life.mjs"))?;
-            node(out).map(drop)
+            Ok(())
         },
         command: node,
     },
     Driver {
         name: "JDBC",
         prepare: prepare_jdbc,
+        build: |_, out| {
+            let mut compile = Command::new("javac");
+            compile
+                .args(["-encoding", "UTF-8", "-cp", JDBC, "-d"])
+                .arg(out)
+                .arg(tests().join("Life.java"));
+            run_quietly(&mut compile, "compiling Life.java")
+        },
         command: |out| {
             let mut java = Command::new("java");
-            java.arg("-cp").arg(class_path(out)).arg("Life");
+            java.arg("-cp").arg(format!("{}:{JDBC}", out.display()));
+            java.arg("Life");
             Ok(java)
         },
     },
     Driver {
         name: "tokio-postgres",
-        prepare: |pg, _| {
+        prepare: |_| Ok(()),
+        build: |pg, _| {
             let mut build = pg.cargo();
             build.args(["build", "--profile=proof", "--package=life"]);
             run_quietly(&mut build, "building the program of tokio-postgres")
@@ -158,10 +173,11 @@ pub fn run(pg: &Pg, cluster: &Cluster, out: &Path, full: bool, tally: &mut Tally
         out: &out,
     };
     for driver in &DRIVERS {
-        if let Err(why) = (driver.prepare)(pg, &out) {
+        if let Err(why) = (driver.prepare)(&out) {
             println!("    left out, {}: {why:#}", driver.name);
             continue;
         }
+        (driver.build)(pg, &out)?;
         for route in &ROUTES {
             let possible = route.way == Way::Direct || pgbouncer.is_ok();
             if possible && (full || !route.full_only) {
@@ -470,9 +486,14 @@ fn tests() -> PathBuf {
     setup::root().join("tests/drivers")
 }
 
-fn python(program: &str) -> Result<Command> {
-    let mut python = doc_blocks::python().context("there is no Python with psycopg")?;
-    python.arg(tests().join(program));
+fn python() -> Result<Command> {
+    doc_blocks::python().context("there is no Python with psycopg")
+}
+
+/// The same with asyncpg, which lies in a place of its own.
+fn asyncpg() -> Result<Command> {
+    let mut python = python()?;
+    python.env("PYTHONPATH", asyncpg_packages());
     Ok(python)
 }
 
@@ -480,15 +501,9 @@ fn asyncpg_packages() -> PathBuf {
     setup::target_dir().join("drivers/python")
 }
 
-/// Any Python that has psycopg has pip, or came with the machine.
-fn prepare_asyncpg(_: &Pg, _: &Path) -> Result<()> {
-    let python = || -> Result<Command> {
-        let mut python = doc_blocks::python().context("there is no Python with psycopg")?;
-        python.env("PYTHONPATH", asyncpg_packages());
-        Ok(python)
-    };
-    if output(python()?.args(["-c", "import asyncpg"])).is_err() {
-        let mut install = python()?;
+fn prepare_asyncpg(_: &Path) -> Result<()> {
+    if output(asyncpg()?.args(["-c", "import asyncpg"])).is_err() {
+        let mut install = asyncpg()?;
         install.args(["-m", "pip", "install", "--quiet", "--target"]);
         install.arg(asyncpg_packages()).arg(ASYNCPG);
         run_quietly(&mut install, "installing asyncpg")?;
@@ -496,10 +511,9 @@ fn prepare_asyncpg(_: &Pg, _: &Path) -> Result<()> {
     Ok(())
 }
 
-fn asyncpg(_: &Path) -> Result<Command> {
-    let mut program = python("life_asyncpg.py")?;
-    program.env("PYTHONPATH", asyncpg_packages());
-    Ok(program)
+fn with_program(mut python: Command, program: &str) -> Command {
+    python.arg(tests().join(program));
+    python
 }
 
 fn node(out: &Path) -> Result<Command> {
@@ -508,11 +522,7 @@ fn node(out: &Path) -> Result<Command> {
     Ok(node)
 }
 
-fn class_path(out: &Path) -> String {
-    format!("{}:{JDBC}", out.display())
-}
-
-fn prepare_jdbc(_: &Pg, out: &Path) -> Result<()> {
+fn prepare_jdbc(_: &Path) -> Result<()> {
     let missing = |there: bool, package: &str| (!there).then(|| package.to_string());
     let missing: Vec<String> = missing(which(Path::new("javac")).is_some(), JAVA[0])
         .into_iter()
@@ -521,12 +531,10 @@ fn prepare_jdbc(_: &Pg, out: &Path) -> Result<()> {
     if !missing.is_empty() {
         setup::apt_get(&missing)?;
     }
-    let mut compile = Command::new("javac");
-    compile
-        .args(["-encoding", "UTF-8", "-cp", JDBC, "-d"])
-        .arg(out)
-        .arg(tests().join("Life.java"));
-    run_quietly(&mut compile, "compiling Life.java")
+    for there in [which(Path::new("javac")), which(Path::new(JDBC))] {
+        there.context("the JDK or the driver was installed but is not found")?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
