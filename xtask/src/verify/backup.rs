@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use super::process;
 use super::tally::Tally;
 use crate::cluster::Cluster;
 use crate::setup::{self, Pg, output};
@@ -21,17 +22,21 @@ const DATABASE: &str = "work";
 const PLACED: &str = "placed";
 
 /// What is durable is tested elsewhere; here a flush only costs time.
-const SERVER: [(&str, &str); 3] = [
+const SERVER: [(&str, &str); 4] = [
     ("fsync", "off"),
+    ("wal_level", "logical"),
     ("max_prepared_transactions", "10"),
     ("jit", "off"),
 ];
 
 /// How long a lease lives that nobody prolongs: long enough to make a copy and look at it, on a slow machine too.
-const SOON: &str = "40 s";
+const SOON: &str = "30 s";
 /// The same for what takes longer; in the copy it ends, and another one is taken, which lives a moment only.
 const LATER: &str = "1 hour";
 const AT_ONCE: &str = "1 s";
+
+/// Rows have arrived long before, on a slow machine too.
+const ARRIVAL: Duration = Duration::from_secs(2 * 60);
 
 /// Sessions that work while copies are made, and how many copies there are of each kind.
 const WORKERS: usize = 3;
@@ -40,6 +45,9 @@ const TIMES_FULL: usize = 8;
 
 /// Of what differs, so many lines are shown.
 const MOST_LINES: usize = 40;
+
+/// No program takes longer, with two slow cores.
+const LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// The version that servers of an older one are upgraded to by a full run.
 const NEWER: u32 = 17;
@@ -130,10 +138,7 @@ impl Backup<'_> {
         let before = self.before(source, "all")?;
         let placed = self.whole(source, PLACED)?;
         self.commands(source, "pg_dumpall -f all.sql")?;
-        // Every cluster has this one.
-        let all = self.dumps.join("all.sql");
-        let text = fs::read_to_string(&all)?.replace("CREATE ROLE postgres;\n", "");
-        fs::write(&all, text)?;
+        without_own_role(&self.dumps.join("all.sql"))?;
         let other = Cluster::start(self.pg, "backup-all", &SERVER)?;
         let restore = "psql -Xq -v ON_ERROR_STOP=1 -o printed -f all.sql postgres";
         self.commands(&other, restore)?;
@@ -219,9 +224,13 @@ impl Backup<'_> {
             complaints += &self.idle_since(source, ended)?;
             conclude(tally, &format!("at work: {commands}"), &complaints, begun);
         }
+        let begun = Instant::now();
+        let subscriber = self.subscriber(source)?;
         load.stop()?;
+        self.moved_to(&subscriber, source, begun, tally)?;
+        drop(subscriber);
 
-        self.upgrade(&mut base, self.pg, &[], tally)?;
+        self.upgrade(&mut base, self.pg, self.pg, &[], tally)?;
         drop(base);
 
         if !self.full {
@@ -229,12 +238,7 @@ impl Backup<'_> {
         } else if self.pg.version >= NEWER {
             println!("    left out, this is one: pg_upgrade to PostgreSQL {NEWER}");
         } else {
-            let newer = setup::ensure_version(NEWER)?;
-            setup::install(&newer)?;
-            let mut base = self.base_backup(source, "backup-base")?;
-            self.upgrade(&mut base, &newer, &[], tally)?;
-            base.recover()?;
-            self.upgrade(&mut base, &newer, &["--link"], tally)?;
+            self.upgrade_to_newer(source, tally)?;
         }
         Ok(copies.into_iter().map(|(database, _)| database).collect())
     }
@@ -248,11 +252,53 @@ impl Backup<'_> {
         })
     }
 
+    /// From this major version to another. An old server whose minor release is later than the new one's may not be upgraded at all (15.20 notes in its
+    /// catalog what 17.11 cannot read), and the system's often is: so both are from the same place.
+    fn upgrade_to_newer(&self, source: &Cluster, tally: &mut Tally) -> Result<()> {
+        let newer = setup::ensure_version(NEWER)?;
+        setup::install(&newer)?;
+        let older = setup::ensure_unpacked(self.pg.version)?;
+        for (from, to) in [
+            (
+                self.pg.sharedir.join("extension"),
+                older.sharedir.join("extension"),
+            ),
+            (self.pg.pkglibdir.clone(), older.pkglibdir.clone()),
+        ] {
+            for entry in fs::read_dir(&from)?.flatten() {
+                if from != to && entry.file_name().to_string_lossy().starts_with("pg_baton") {
+                    fs::copy(entry.path(), to.join(entry.file_name()))?;
+                }
+            }
+        }
+        let mut old = Cluster::start(&older, "backup-old", &SERVER)?;
+        self.commands(
+            source,
+            "pg_dumpall --roles-only -f roles.sql; pg_dump -Fc -f work.dump work; pg_dump -Fc -f placed.dump placed",
+        )?;
+        without_own_role(&self.dumps.join("roles.sql"))?;
+        self.commands(
+            &old,
+            "psql -Xq -v ON_ERROR_STOP=1 -o printed -f roles.sql postgres; createdb -T template0 work; createdb -T template0 placed; \
+             pg_restore --exit-on-error -d work work.dump; pg_restore --exit-on-error -d placed placed.dump",
+        )?;
+        self.upgrade(&mut old, &older, &newer, &[], tally)?;
+        old.recover()?;
+        self.upgrade(&mut old, &older, &newer, &["--link"], tally)
+    }
+
     /// The server stops, and a new one goes on with what it left.
-    fn upgrade(&self, old: &mut Cluster, to: &Pg, how: &[&str], tally: &mut Tally) -> Result<()> {
+    fn upgrade(
+        &self,
+        old: &mut Cluster,
+        from: &Pg,
+        to: &Pg,
+        how: &[&str],
+        tally: &mut Tally,
+    ) -> Result<()> {
         let begun = Instant::now();
         let options = how.join(" ");
-        let label = format!("pg_upgrade {} to {} {options}", self.pg.version, to.version);
+        let label = format!("pg_upgrade {} to {} {options}", from.version, to.version);
         let label = label.trim_end();
         self.lease(old, label, LATER)?;
         let print = |cluster: &Cluster| -> Result<String> {
@@ -267,7 +313,7 @@ impl Backup<'_> {
             let mut program = new.command("pg_upgrade");
             program
                 .arg("-b")
-                .arg(&self.pg.bindir)
+                .arg(&from.bindir)
                 .arg("-B")
                 .arg(&to.bindir);
             program
@@ -279,7 +325,16 @@ impl Backup<'_> {
                 .arg("-s")
                 .arg(new.socket_dir())
                 .args(["-U", "postgres", "--no-sync"]);
-            output(program.args(how)).map(drop)
+            // What is wrong it says on its standard output.
+            let log = self.dumps.join("pg_upgrade.log");
+            let finished = process::run(program.args(how), &log, LIMIT)?;
+            ensure!(
+                finished.success,
+                "{label}: {}\n{}",
+                finished.ending,
+                finished.output
+            );
+            Ok(())
         })?;
         let mut complaints = differences(&before, &print(&new)?);
         complaints += &self.answers_at_work(&new, DATABASE)?;
@@ -287,6 +342,78 @@ impl Backup<'_> {
         conclude(tally, label, &complaints, begun);
         self.lease(&new, "upgraded", AT_ONCE)?;
         self.goes_on(&new, DATABASE, false, label, tally)
+    }
+
+    /// A server to which all rows are replicated, beginning now.
+    fn subscriber(&self, source: &Cluster) -> Result<Cluster> {
+        let publish = "CREATE PUBLICATION all_rows FOR TABLES IN SCHEMA baton, TABLE kept, known";
+        source.psql(DATABASE, publish)?;
+        self.commands(
+            source,
+            "pg_dumpall --roles-only -f roles.sql; pg_dump --schema-only --no-publications -f rowless.sql work",
+        )?;
+        without_own_role(&self.dumps.join("roles.sql"))?;
+        let subscriber = Cluster::start(self.pg, "backup-subscriber", &SERVER)?;
+        self.commands(
+            &subscriber,
+            "psql -Xq -v ON_ERROR_STOP=1 -o printed -f roles.sql postgres; createdb -T template0 work; \
+             psql -Xq -v ON_ERROR_STOP=1 -o printed -f rowless.sql work",
+        )?;
+        let from: Vec<String> = [("host", "PGHOST"), ("port", "PGPORT"), ("user", "PGUSER")]
+            .iter()
+            .filter_map(|(word, name)| {
+                let value = source.env().into_iter().find(|(n, _)| n == name)?.1;
+                Some(format!("{word}=''{value}''"))
+            })
+            .collect();
+        let subscribe = format!(
+            "CREATE SUBSCRIPTION all_rows CONNECTION '{} dbname={DATABASE}' PUBLICATION all_rows",
+            from.join(" ")
+        );
+        subscriber.psql(DATABASE, &subscribe)?;
+        Ok(subscriber)
+    }
+
+    /// Nobody works any more; when all rows have arrived and the sequences are copied, the subscriber is a copy like others.
+    fn moved_to(
+        &self,
+        subscriber: &Cluster,
+        source: &Cluster,
+        begun: Instant,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let label = "at work: logical replication";
+        self.lease(source, "subscriber", LATER)?;
+        source.psql(DATABASE, "CALL know()")?;
+        let end = source.psql(DATABASE, "SELECT pg_current_wal_insert_lsn()")?;
+        let arrived = format!(
+            "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'all_rows' AND replay_lsn >= '{end}'"
+        );
+        let copying = "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'";
+        let waiting = Instant::now();
+        while subscriber.psql(DATABASE, copying)? != "0" || source.psql(DATABASE, &arrived)? != "1"
+        {
+            if waiting.elapsed() > ARRIVAL {
+                tally.failed(label, "the rows do not arrive");
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        self.commands(
+            source,
+            "pg_dump --data-only -t baton.*_seq -f sequences.sql work",
+        )?;
+        let set = "psql -Xq -v ON_ERROR_STOP=1 -o printed -f sequences.sql work";
+        self.commands(subscriber, set)?;
+        subscriber.psql(DATABASE, "DROP SUBSCRIPTION all_rows")?;
+        source.psql(DATABASE, "DROP PUBLICATION all_rows")?;
+
+        let print = |cluster| script(cluster, DATABASE, "print");
+        let mut complaints = differences(&print(source)?, &print(subscriber)?);
+        complaints += &self.answers_at_work(subscriber, DATABASE)?;
+        conclude(tally, label, &complaints, begun);
+        self.lease(subscriber, "moved", AT_ONCE)?;
+        self.goes_on(subscriber, DATABASE, false, "logical replication", tally)
     }
 
     /// The lease that was to run out soon is somebody else's then, once; all the others were honoured; and everything can be done to its end.
@@ -473,6 +600,12 @@ fn conclude(tally: &mut Tally, what: &str, complaints: &str, begun: Instant) {
     } else {
         tally.failed(what, complaints);
     }
+}
+
+/// Every cluster has this one.
+fn without_own_role(dump: &Path) -> Result<()> {
+    let text = fs::read_to_string(dump)?.replace("CREATE ROLE postgres;\n", "");
+    Ok(fs::write(dump, text)?)
 }
 
 /// pg_upgrade starts servers itself: where they find the library goes into their file of settings.
