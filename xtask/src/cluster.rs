@@ -4,7 +4,7 @@
 use crate::setup::{Pg, is_root, output, target_dir};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -82,6 +82,14 @@ impl Cluster {
         library: &Path,
         make: impl FnOnce(&Cluster) -> Result<()>,
     ) -> Result<Cluster> {
+        let cluster = Cluster::empty(&pg.bindir, name, conf)?;
+        cluster.copy_library(library)?;
+        make(&cluster)?;
+        cluster.launched()
+    }
+
+    /// A directory and what the server in it is to be like.
+    fn empty(bindir: &Path, name: &str, conf: &[(&str, &str)]) -> Result<Cluster> {
         let account = Account::of_server()?;
         let home = target_dir().join("clusters");
         let lock = fs::create_dir_all(&home)
@@ -92,10 +100,9 @@ impl Cluster {
             Err(TryLockError::WouldBlock) => bail!("another run is using the cluster {name}"),
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
-        let dir = fresh_dir(pg, &home, name, account)?;
-        let mut cluster = Cluster {
-            bindir: pg.bindir.clone(),
-            dir,
+        Ok(Cluster {
+            dir: fresh_dir(bindir, &home, name, account)?,
+            bindir: bindir.to_path_buf(),
             account,
             conf: conf
                 .iter()
@@ -104,11 +111,88 @@ impl Cluster {
             server: None,
             keep: false,
             _lock: lock,
-        };
-        cluster.copy_library(library)?;
-        make(&cluster)?;
-        cluster.launch()?;
-        Ok(cluster)
+        })
+    }
+
+    fn launched(mut self) -> Result<Cluster> {
+        self.launch()?;
+        Ok(self)
+    }
+
+    /// A base backup of this running server, with its library, as a cluster that does not run yet: see
+    /// [`Cluster::recover`]. `arguments` are pg_basebackup's: `-R` makes it a standby of this one.
+    pub fn backup(&self, name: &str, arguments: &[&str], conf: &[(&str, &str)]) -> Result<Cluster> {
+        let copy = Cluster::empty(&self.bindir, name, conf)?;
+        let mut backup = self.command("pg_basebackup");
+        backup
+            .envs(self.env())
+            .args(["-c", "fast"])
+            .args(arguments)
+            .arg("-D")
+            .arg(copy.data_dir());
+        output(&mut backup)?;
+        fs::create_dir(copy.library_dir())?;
+        for library in fs::read_dir(self.library_dir())? {
+            let library = library?;
+            fs::copy(library.path(), copy.library_dir().join(library.file_name()))?;
+        }
+        Ok(copy)
+    }
+
+    /// Makes a former primary, which does not run, a standby of the one that was promoted: it goes back to where their
+    /// histories part.
+    pub fn rewind(&mut self, primary: &Cluster) -> Result<()> {
+        // pg_rewind asks the control file, where the promotion does not stand before a checkpoint has ended; until then it finds
+        // nothing to do.
+        primary.psql("postgres", "CHECKPOINT")?;
+        let mut rewind = self.command("pg_rewind");
+        let source = format!(
+            "host={} port={PORT} user=postgres dbname=postgres",
+            primary.socket_dir().display()
+        );
+        rewind
+            .arg("--target-pgdata")
+            .arg(self.data_dir())
+            .args(["-R", "--source-server", &source]);
+        output(&mut rewind).map(drop)
+    }
+
+    /// Lets a standby become a primary.
+    pub fn promote(&self) -> Result<()> {
+        let mut promote = self.command("pg_ctl");
+        promote
+            .arg("-D")
+            .arg(self.data_dir())
+            .args(["-w", "promote"]);
+        output(&mut promote).map(drop)
+    }
+
+    /// A server that is restored from a backup and the WAL of `source`, up to what `target` says (settings `recovery_target…`):
+    /// it is promoted there.
+    pub fn restore(&mut self, source: &Cluster, target: &[(&str, &str)]) -> Result<()> {
+        let wal = source.data_dir().join("pg_wal");
+        let command = format!("cp {}/%f %p", wal.display());
+        let settings = [
+            ("restore_command", command.as_str()),
+            ("recovery_target_action", "promote"),
+        ];
+        self.conf.extend(
+            settings
+                .iter()
+                .chain(target)
+                .map(|(n, v)| (n.to_string(), v.to_string())),
+        );
+        fs::write(self.data_dir().join("recovery.signal"), "")?;
+        self.recover()?;
+        let begun = Instant::now();
+        while self.psql("postgres", "SELECT pg_is_in_recovery()")? != "f" {
+            ensure!(
+                begun.elapsed() < Duration::from_secs(60),
+                "the recovery does not reach its target"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// Runs SQL and returns what it printed, unaligned and without headers.
@@ -236,10 +320,15 @@ impl Cluster {
             Crash::Immediate => self.pg_ctl_stop("immediate")?,
         }
         server.wait()?;
+        // A process that is busy notices later that the first one is gone, and may commit until then. They all have its
+        // output, to which nobody writes: it ends with the last of them.
+        if let Some(mut output) = server.stdout.take() {
+            output.read_to_end(&mut Vec::new())?;
+        }
         Ok(())
     }
 
-    /// Starts a server that has crashed, on the data it left behind.
+    /// Starts a server that has crashed or does not run yet, on the data that is there.
     pub fn recover(&mut self) -> Result<()> {
         let begun = Instant::now();
         // The processes of a killed server take a moment to see that it is gone; until then its successor
@@ -253,7 +342,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Where clients find the server's socket.
+    /// The server's socket itself.
     pub fn socket(&self) -> PathBuf {
         self.socket_dir().join(format!(".s.PGSQL.{PORT}"))
     }
@@ -305,7 +394,7 @@ impl Cluster {
         }
         server
             .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
+            .stdout(Stdio::piped())
             .stderr(log);
         self.server = Some(server.spawn().context("cannot start postgres")?);
         self.wait_until_ready()
@@ -351,6 +440,7 @@ impl Cluster {
         self.dir.join("lib")
     }
 
+    /// Where clients find the server's socket, as the host that they name.
     pub fn socket_dir(&self) -> PathBuf {
         self.dir.join("s")
     }
@@ -416,13 +506,13 @@ pub fn server_reaches(dir: &Path) -> bool {
 
 /// An empty directory for the cluster, owned by whoever runs the server: under target/, or under
 /// the system's temporary directory if target/ is closed to that user or too deep for a socket.
-fn fresh_dir(pg: &Pg, home: &Path, name: &str, account: Account) -> Result<PathBuf> {
+fn fresh_dir(bindir: &Path, home: &Path, name: &str, account: Account) -> Result<PathBuf> {
     let mut dir = home.join(name);
     let fits = |dir: &Path| dir.join("s").as_os_str().len() <= LONGEST_SOCKET_DIR;
     if account.can_reach(home) && fits(&dir) {
         if dir.join("data/postmaster.pid").exists() {
             // Left by an earlier run: kept on purpose, or its program was killed.
-            let mut stop = account.command(&pg.bin("pg_ctl"), Path::new("/"));
+            let mut stop = account.command(&bindir.join("pg_ctl"), Path::new("/"));
             stop.arg("-D")
                 .arg(dir.join("data"))
                 .args(["-m", "immediate", "-w", "stop"]);
