@@ -72,6 +72,7 @@ const STEPS: &[(&str, &str)] = &[
     ("races", "the five races, in plain SQL and here"),
     ("stress", "random clients, and everything that fails"),
     ("backup", "dumps, copies and pg_upgrade lose nothing"),
+    ("failover", "servers die, others take over or are restored"),
     ("bugs", "the tests notice what is broken on purpose"),
 ];
 
@@ -103,7 +104,7 @@ const NEED_SERVER: &[&str] = &[
 ];
 /// Steps that start servers of their own, with the extension that is installed.
 const NEED_INSTALL: &[&str] = &[
-    "pgspot", "costs", "upgrade", "races", "stress", "backup", "bugs",
+    "pgspot", "costs", "upgrade", "races", "stress", "backup", "failover", "bugs",
 ];
 
 /// Steps for which it does not matter which PostgreSQL there is.
@@ -236,7 +237,7 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
             ("unit", _) => unit(&pg, &out, tally),
             ("model", _) => {
                 let quick: &[&str] = if options.full { &[] } else { &["--quick"] };
-                proof(&pg, &out, tally, "model-check", quick)
+                proof(&pg, &out, tally, ("model-check", "model-check"), quick)
             }
             ("pgrx", _) => pgrx(&pg, &out, tally),
             ("install", _) => timed(tally, "install", || setup::install(&pg)),
@@ -265,7 +266,7 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
                     &pg,
                     &out,
                     tally,
-                    "races",
+                    ("races", "races"),
                     &[&["--installed"], quick].concat(),
                 )
             }
@@ -279,11 +280,16 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
                     &pg,
                     &out,
                     tally,
-                    "stress",
+                    ("stress", "stress"),
                     &[&["--installed"], much].concat(),
                 )
             }
             ("backup", _) => backup::run(&pg, &out, options.full, options.chosen.bless, tally),
+            ("failover", _) => {
+                let quick: &[&str] = if options.full { &[] } else { &["--quick"] };
+                let args = [&["failover", "--installed"], quick].concat();
+                proof(&pg, &out, tally, ("failover", "durability"), &args)
+            }
             ("bugs", _) => seeded_bugs::all(tally),
             _ => bail!("step {step} is not wired"),
         };
@@ -385,8 +391,9 @@ fn unit(pg: &Pg, out: &Path, tally: &mut Tally) -> Result<()> {
         "--profile=proof",
         "--package=stress",
         "--package=model-check",
+        "--package=durability",
     ];
-    cargo(pg, out, tally, "stress and model-check", &programs)?;
+    cargo(pg, out, tally, "checkers", &programs)?;
     let features = test_features(pg);
     let tests = [
         "test",
@@ -443,7 +450,14 @@ fn pgrx(pg: &Pg, out: &Path, tally: &mut Tally) -> Result<()> {
 }
 
 /// Runs one of the programs that prove something, and counts what it reports in its last line.
-fn proof(pg: &Pg, out: &Path, tally: &mut Tally, program: &str, args: &[&str]) -> Result<()> {
+/// `name` is how it is called here: a program may prove several things.
+fn proof(
+    pg: &Pg,
+    out: &Path,
+    tally: &mut Tally,
+    (name, program): (&str, &str),
+    args: &[&str],
+) -> Result<()> {
     let begun = Instant::now();
     let mut command: Command = pg.cargo();
     command
@@ -456,11 +470,7 @@ fn proof(pg: &Pg, out: &Path, tally: &mut Tally, program: &str, args: &[&str]) -
             "--",
         ])
         .args(args);
-    let finished = process::run(
-        &mut command,
-        &out.join(format!("{program}.log")),
-        PROOF_LIMIT,
-    )?;
+    let finished = process::run(&mut command, &out.join(format!("{name}.log")), PROOF_LIMIT)?;
     for line in finished
         .output
         .lines()
@@ -468,7 +478,7 @@ fn proof(pg: &Pg, out: &Path, tally: &mut Tally, program: &str, args: &[&str]) -
     {
         println!("    {line}");
     }
-    count(program, &finished, begun.elapsed(), tally);
+    count(name, &finished, begun.elapsed(), tally);
     Ok(())
 }
 
