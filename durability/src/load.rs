@@ -10,7 +10,7 @@ use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use postgres::error::SqlState;
+use postgres::error::{Severity, SqlState};
 use postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -1002,8 +1002,10 @@ impl Caller {
             }
             // A server that goes away says so as an error: nobody knows what became of the call.
             Err(error)
-                if error.code().is_none_or(|code| {
-                    code.code().starts_with("57P") || code.code().starts_with("08")
+                if error.as_db_error().is_none_or(|said| {
+                    said.parsed_severity() == Some(Severity::Panic)
+                        || said.code().code().starts_with("57P")
+                        || said.code().code().starts_with("08")
                 }) =>
             {
                 ledger.unknown += 1;
