@@ -1,5 +1,6 @@
 //! `cargo durability`: what is left of what was acknowledged when servers die, are replaced, restored, or run out of space.
 
+mod crash;
 mod disk;
 mod failover;
 mod half;
@@ -17,7 +18,7 @@ use xtask::setup::{self, Pg};
 const HELP: &str = "\
 usage: cargo durability [-- PART … [options]]
 
-  PART            failover, disk, half (default: all)
+  PART            failover, crash, disk, half (default: all)
   --quick         a slice of it
   --only WORD     only scenarios whose name has this word in it
   --seed N        what the clients do (default: by the clock; it is printed)
@@ -45,8 +46,9 @@ impl Played {
 type Scenario = fn(&Setting) -> Result<Played>;
 
 /// A part is one module; its scenarios run one after the other, each with servers of its own.
-const PARTS: [(&str, &[(&str, Scenario)]); 3] = [
+const PARTS: [(&str, &[(&str, Scenario)]); 4] = [
     ("failover", failover::SCENARIOS),
+    ("crash", crash::SCENARIOS),
     ("disk", disk::SCENARIOS),
     ("half", half::SCENARIOS),
 ];
