@@ -73,6 +73,10 @@ const STEPS: &[(&str, &str)] = &[
     ("stress", "random clients, and everything that fails"),
     ("backup", "dumps, copies and pg_upgrade lose nothing"),
     ("failover", "servers die, others take over or are restored"),
+    (
+        "crash",
+        "kills, power cuts, full disks; verbs stopped half way",
+    ),
     ("bugs", "the tests notice what is broken on purpose"),
 ];
 
@@ -104,7 +108,7 @@ const NEED_SERVER: &[&str] = &[
 ];
 /// Steps that start servers of their own, with the extension that is installed.
 const NEED_INSTALL: &[&str] = &[
-    "pgspot", "costs", "upgrade", "races", "stress", "backup", "failover", "bugs",
+    "pgspot", "costs", "upgrade", "races", "stress", "backup", "failover", "crash", "bugs",
 ];
 
 /// Steps for which it does not matter which PostgreSQL there is.
@@ -290,6 +294,11 @@ fn steps(options: &Options, tally: &mut Tally) -> Result<()> {
                 let args = [&["failover", "--installed"], quick].concat();
                 proof(&pg, &out, tally, ("failover", "durability"), &args)
             }
+            ("crash", _) => {
+                let quick: &[&str] = if options.full { &[] } else { &["--quick"] };
+                let args = [&["crash", "disk", "half", "--installed"], quick].concat();
+                proof(&pg, &out, tally, ("crash", "durability"), &args)
+            }
             ("bugs", _) => seeded_bugs::all(tally),
             _ => bail!("step {step} is not wired"),
         };
@@ -474,7 +483,7 @@ fn proof(
     for line in finished
         .output
         .lines()
-        .filter(|line| finished.success && line.contains("seed "))
+        .filter(|line| finished.success && (line.contains("seed ") || line.contains("left out")))
     {
         println!("    {line}");
     }
