@@ -17,7 +17,7 @@ const MEGABYTE: u64 = 1 << 20;
 
 /// Mounts what `names` says, and becomes the program with its arguments; as the user who began, if that is not root.
 const MOUNT: &str = r#"
-for volume in data wal; do mkdir "$0/$volume" && mount -t tmpfs -o size=400m tmpfs "$0/$volume" || exit 66; done
+for volume in data wal; do mkdir -p "$0/$volume" && mount -t tmpfs -o size=400m tmpfs "$0/$volume" || exit; done
 uid=$1 gid=$2; shift 2
 if [ "$uid" = 0 ]; then exec "$@"; fi
 exec unshare --user --map-user="$uid" --map-group="$gid" -- "$@""#;
@@ -113,17 +113,13 @@ pub fn with_volumes(setting: &Setting, part: &str, scenario: &str) -> Result<Pla
 }
 
 fn play_in(place: &Path, setting: &Setting, part: &str, scenario: &str) -> Result<Played> {
-    let id = |flag| setup::output(Command::new("id").arg(flag));
-    let mut program = Command::new("unshare");
-    program.arg("--mount");
-    if !setup::is_root() {
-        program.args(["--user", "--map-root-user"]);
+    if let Err(error) = setup::output(in_volumes(place)?.arg("true")) {
+        return Ok(Played::left_out(&format!(
+            "no file system can be mounted here: {error:#}"
+        )));
     }
-    program
-        .args(["sh", "-c", MOUNT])
-        .arg(place)
-        .args([id("-u")?, id("-g")?])
-        .arg(std::env::current_exe()?);
+    let mut program = in_volumes(place)?;
+    program.arg(std::env::current_exe()?);
     program.args([
         part,
         "--only",
@@ -138,12 +134,7 @@ fn play_in(place: &Path, setting: &Setting, part: &str, scenario: &str) -> Resul
     if setting.quick {
         program.arg("--quick");
     }
-    let done = program.env(PLACE, place).output();
-    let done = match done {
-        Ok(done) if done.status.code() != Some(66) => done,
-        // Neither root nor allowed to make a namespace.
-        _ => return Ok(Played::left_out("no file system can be mounted here")),
-    };
+    let done = program.env(PLACE, place).output()?;
     let text = String::from_utf8_lossy(&done.stdout);
     let what = text
         .lines()
@@ -168,4 +159,19 @@ fn play_in(place: &Path, setting: &Setting, part: &str, scenario: &str) -> Resul
             .to_owned(),
         violations,
     })
+}
+
+/// What begins a program that has the file systems.
+fn in_volumes(place: &Path) -> Result<Command> {
+    let id = |flag| setup::output(Command::new("id").arg(flag));
+    let mut program = Command::new("unshare");
+    program.arg("--mount");
+    if !setup::is_root() {
+        program.args(["--user", "--map-root-user"]);
+    }
+    program
+        .args(["sh", "-c", MOUNT])
+        .arg(place)
+        .args([id("-u")?, id("-g")?]);
+    Ok(program)
 }
