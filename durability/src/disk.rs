@@ -200,11 +200,11 @@ fn verbs(setting: &Setting) -> Result<Played> {
         &[SERVER, &[("autovacuum", "off"), ("fsync", "off")]].concat(),
     )?;
     volumes.move_in(&mut cluster)?;
-    volumes.data.shrink(64 << 20)?;
+    volumes.data.shrink(200 << 20)?;
     let blocks: &[u64] = if setting.quick {
         &[0, 40]
     } else {
-        &[0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610]
+        &[0, 1, 2, 5, 13, 34, 89, 233, 610]
     };
     half::on_a_full_disk(&cluster, &volumes.data, blocks, !setting.quick)
 }

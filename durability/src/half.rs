@@ -519,7 +519,6 @@ pub fn on_a_full_disk(
         )
     };
     let hindrances: Vec<Hindrance> = blocks.iter().map(full).collect();
-    stage.examine(BATCHES, &hindrances)?;
     stage.examine(
         CASES,
         if thorough {
@@ -528,6 +527,8 @@ pub fn on_a_full_disk(
             &hindrances[..1]
         },
     )?;
+    // (these leave much behind to be compared)
+    stage.examine(BATCHES, &hindrances)?;
     stage.played(cluster)
 }
 
