@@ -12,6 +12,9 @@ CREATE TEMPORARY VIEW ours AS
     SELECT classid, objid, i.type || ' ' || i.identity AS name
     FROM o, pg_identify_object(classid, objid, 0) i
     WHERE i.identity NOT LIKE 'pg\_toast.%'; -- (named after the oid of a table)
+-- Some builds of the server keep a number of their own among the options of each column.
+CREATE FUNCTION pg_temp.options(options text[]) RETURNS text[] LANGUAGE sql
+    AS $$SELECT array_agg(o) FROM unnest(options) o WHERE o NOT LIKE 'pg\_attver=%'$$;
 -- The order in which privileges were granted is no difference.
 CREATE FUNCTION pg_temp.acl(acl aclitem[]) RETURNS text LANGUAGE sql
     AS $$SELECT CASE WHEN acl IS NULL THEN 'default' ELSE array(SELECT a::text COLLATE "C" FROM unnest(acl) a ORDER BY 1)::text END$$;
@@ -41,7 +44,7 @@ SELECT replace(line, E'\n', ' ⏎ ') FROM (
     UNION ALL
     SELECT format('%s: column %s %I %s, collation %s, not null %s, default %s, identity %L, generated %L, storage %s, compression %L, statistics %s, options %s, privileges %s',
                   o.name, row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum), a.attname, format_type(a.atttypid, a.atttypmod), nullif(a.attcollation, 0)::regcollation,
-                  a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated, a.attstorage, a.attcompression, a.attstattarget, a.attoptions, pg_temp.acl(a.attacl))
+                  a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated, a.attstorage, a.attcompression, a.attstattarget, pg_temp.options(a.attoptions), pg_temp.acl(a.attacl))
     FROM pg_attribute a JOIN ours o ON o.classid = 'pg_class'::regclass AND o.objid = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
