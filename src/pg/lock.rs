@@ -1,6 +1,7 @@
 //! Locks on objects rather than rows, as the server itself has them for schemas: who puts a task into a queue
 //! holds the queue, and who drops it waits for them; who frees a slot and who gets in line for one see each other.
 
+use super::table::relation_named;
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
@@ -53,6 +54,18 @@ fn table(name: &CStr) -> pg_sys::Oid {
 
 fn object(queue_id: i32) -> pg_sys::Oid {
     pg_sys::Oid::from(queue_id as u32)
+}
+
+/// Does something while no other backend does it, by a lock on a sequence that is kept no longer: who waits, waits for no transaction.
+pub fn one_at_a_time(sequence: &CStr, act: impl FnOnce()) {
+    let mode = pg_sys::ExclusiveLock as pg_sys::LOCKMODE;
+    let (class, sequence) = (pg_sys::RelationRelationId, relation_named(sequence));
+    // SAFETY: plain server calls; if `act` raises, the lock ends with the transaction.
+    unsafe {
+        pg_sys::LockDatabaseObject(class, sequence, 0, mode);
+        act();
+        pg_sys::UnlockDatabaseObject(class, sequence, 0, mode);
+    }
 }
 
 /// The two sides that must see each other at a slot key.

@@ -1,9 +1,9 @@
 //! Whose ids and tokens these are: see `model::server`.
 
 use crate::model::server::{mark, onward};
-use crate::pg::server;
 use crate::pg::table::{is_there, last_value, set_value};
 use crate::pg::xact;
+use crate::pg::{lock, server};
 use std::cell::Cell;
 use std::ffi::CStr;
 
@@ -28,7 +28,7 @@ pub fn go_on() {
     }
     let here = mark(server::started(), server::database(), home);
     if last_value(MARK) != here {
-        server::one_at_a_time(MARK, || {
+        lock::one_at_a_time(MARK, || {
             if last_value(MARK) == here {
                 return;
             }
